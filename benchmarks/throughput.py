@@ -1,0 +1,168 @@
+"""Training and encoding throughput beside other libraries; see README.md here. Run: python benchmarks/throughput.py [--quick]"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from _measure import Lane
+    from _tasks import Contender, Task
+
+QUICK_TASKS = ("image-ae-128", "image-vae-1024", "table-ae-128")
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+PACKAGES = ("isthmus", "torch", "numpy", "scikit-learn", "pythae", "pyod")
+COLUMNS = ("contender", "train rows/s", "+-", "x loop", "of GEMM", "encode rows/s", "+-", "x loop", "of GEMM", "error: 1 epoch", "end")
+FORMAT = "{:<24}{:>13}{:>6}{:>8}{:>9}{:>15}{:>6}{:>8}{:>9}{:>16}{:>8}"
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="three tasks, fewer rows, three rounds: under 90 s")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="thread counts, one process each (default: 1 2)")
+    parser.add_argument("--rounds", type=int, help="interleaved repeats (default: 5, quick: 3)")
+    parser.add_argument("--seconds", type=float, default=45.0, help="limit per task and thread count, after three rounds (default: 45)")
+    parser.add_argument("--tasks", nargs="+", help="only tasks whose name contains one of these, e.g. vae-128")
+    parser.add_argument("--contenders", nargs="+", help="only contenders whose name contains one of these; the tight loop always runs")
+    parser.add_argument("--json", type=Path, help="write every figure and each round to this file")
+    parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    options.rounds = options.rounds or (3 if options.quick else 5)
+    return options
+
+
+def chosen(name: str, parts: list[str] | None) -> bool:
+    return not parts or any(part in name for part in parts)
+
+
+def chosen_tasks(options: argparse.Namespace) -> list[Task]:
+    from _tasks import tasks
+
+    found = tasks(1024, 8192) if options.quick else tasks(2048, 16384)
+    if options.quick and not options.tasks:
+        return [task for task in found if task.name in QUICK_TASKS]
+    return [task for task in found if chosen(task.name, options.tasks)]
+
+
+def chosen_contenders(options: argparse.Namespace) -> list[Contender]:
+    """The tight loop first: it is the floor of every ratio."""
+    from _loops import LOOPS
+    from _ours import OURS
+    from _peers import PEERS
+
+    wanted = [c for c in (*LOOPS[1:], *OURS, *PEERS) if chosen(c.name, options.contenders)]
+    present: list[Contender] = [LOOPS[0]]
+    for contender in wanted:
+        reason = contender.missing()
+        if reason:
+            print(f"skipped {contender.name}: {reason}")
+        else:
+            present.append(contender)
+    return present
+
+
+def rows(lanes: list[Lane], peak: float) -> list[dict[str, Any]]:
+    from _measure import figure
+
+    found: list[dict[str, Any]] = []
+    for lane in lanes:
+        task, floor = lane.task, lanes[0]
+        found.append(
+            {
+                "contender": lane.contender.name,
+                "parameters": lane.parameters,
+                "short_epochs": lane.epochs,
+                "training": asdict(figure(lane.training, floor.training, task.training_flops, peak)),
+                "encoding": asdict(figure(lane.encoding, floor.encoding, task.encoding_flops, peak)),
+                "error": lane.errors,
+            }
+        )
+    return found
+
+
+def show(task: Task, found: list[dict[str, Any]]) -> None:
+    widths = "-".join(map(str, (*task.widths, *task.widths[-2::-1])))
+    repeats = len(found[0]["training"]["rounds"])
+    print(f"\n{task.name}: {widths}, batch {task.batch}, {task.rows} rows, {task.parameters:,} parameters each, {repeats} rounds")
+    print(FORMAT.format(*COLUMNS))
+    for row in found:
+        cells = [row["contender"]]
+        for key in ("training", "encoding"):
+            f = row[key]
+            cells += [f"{f['rate']:,.0f}", f"{f['spread']:.0%}", f"{f['ratio']:.2f}", f"{f['share']:.0%}"]
+        learns = "" if row["error"][1] < row["error"][0] else " !"
+        print(FORMAT.format(*cells, f"{row['error'][0]:.3f}", f"{row['error'][1]:.3f}") + learns, flush=True)
+
+
+def work(options: argparse.Namespace) -> None:
+    """One thread count, in a process of its own."""
+    import logging
+
+    from _measure import Plan, race
+    from _tasks import gemm_peak
+
+    logging.disable(logging.WARNING)
+    (threads,) = options.threads
+    peak = gemm_peak()
+    print(f"\n=== {threads} thread{'s' * (threads > 1)}: torch.mm reaches {peak / 1e9:.0f} GFLOP/s in float32 ===")
+    contenders = chosen_contenders(options)
+    plan = Plan(options.rounds, options.seconds, run=0.1 if options.quick else 0.15)
+    results: list[dict[str, Any]] = []
+    for task in chosen_tasks(options):
+        found = rows(race(contenders, task, plan), peak)
+        show(task, found)
+        results.append({"task": task.name, "batch": task.batch, "rows": task.rows, "contenders": found})
+    notes = {c.name: c.note for c in contenders}
+    options.worker.write_text(json.dumps({"threads": threads, "gemm_flops": peak, "notes": notes, "tasks": results}))
+
+
+def spawn(threads: int) -> dict[str, Any]:
+    """Run this script again as a worker whose libraries see the thread count from their start."""
+    environment = os.environ | dict.fromkeys(THREAD_VARIABLES, str(threads)) | {"TQDM_DISABLE": "1"}
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "result.json"
+        # of a repeated option, argparse keeps the last
+        command = [sys.executable, __file__, *sys.argv[1:], "--threads", str(threads), "--worker", str(out)]
+        subprocess.run(command, env=environment, check=True)
+        return json.loads(out.read_text())
+
+
+def versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "missing"
+    return found
+
+
+def main() -> None:
+    options = arguments()
+    if options.worker:
+        work(options)
+        return
+    start, known = time.perf_counter(), versions()
+    print(", ".join(f"{name} {number}" for name, number in known.items()), flush=True)
+    results = [spawn(threads) for threads in options.threads]
+    print("\nnotes")
+    for name, note in results[0]["notes"].items():
+        print(f"  {name}: {note}")
+    load = os.getloadavg()[0]
+    print(f"took {time.perf_counter() - start:.0f} s; load over the last minute {load:.1f} on {os.cpu_count()} processors")
+    if options.json:
+        options.json.write_text(json.dumps({"versions": known, "load": load, "runs": results}, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""A fitted model with all it needs to be used: parts, weights, preprocessing, history, facts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from isthmus.artifact import card, files
+from isthmus.data import Preprocessor, Schema, Source
+from isthmus.errors import ArtifactError, ConfigError
+from isthmus.fields import Field
+from isthmus.models import Autoencoder
+from isthmus.objectives import Objective
+from isthmus.spec import from_spec, to_spec
+from isthmus.training import History
+
+VERSION = 1
+FORMAT = "isthmus-artifact"
+
+
+@dataclass
+class Artifact:
+    """A fitted model.
+
+    Parameters
+    ----------
+    model : Autoencoder
+    objective : Objective
+    schema : Schema
+        What a row of data must look like.
+    preprocessor : Preprocessor
+        From data to what the model sees, and back.
+    config : dict
+        The settings it was fitted with, plain JSON types.
+    history : History
+    facts : dict
+        What is worth knowing: rows, held-out figures, notes. Plain JSON types.
+
+    Notes
+    -----
+    A folder holds ``config.json`` (parts, schema, settings, history, digests of the other files), ``model.safetensors``,
+    ``preprocessor.safetensors`` and ``README.md``. Compatibility promise: a release opens every artifact of the same or an older
+    format version (the number ``version`` in ``config.json``, now 1); a newer one is refused with a message that says so.
+    """
+
+    model: Autoencoder
+    objective: Objective
+    schema: Schema
+    preprocessor: Preprocessor
+    config: dict[str, Any]
+    history: History = field(default_factory=History)
+    facts: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def family(self) -> str:
+        """Name of the family."""
+        return str(self.config.get("family", "custom"))
+
+    @property
+    def field(self) -> Field:
+        """The one field of a row, as the model sees it."""
+        return self.preprocessor.fields()[0]
+
+    def prepare(self, source: Source) -> Tensor:
+        """Return the rows of `source` as the model sees them, shape (n, \\*shape), float32.
+
+        Raises
+        ------
+        DataError
+            If columns are missing or shapes differ.
+        """
+        return torch.from_numpy(self.preprocessor.transform(self.schema.align(source)))
+
+    def restore(self, rows: Tensor) -> NDArray[Any]:
+        """Return rows as the model sees them in the data's own units and type."""
+        return self.preprocessor.inverse_transform(np.asarray(rows.detach().cpu()))
+
+    def save(self, path: str | Path) -> Path:
+        """Write the folder `path`: beside first, then renamed, so that an older artifact there stays whole until the new one is.
+
+        Raises
+        ------
+        ArtifactError
+            If `path` is something else than an artifact, or cannot be written.
+        ConfigError
+            If a part cannot be saved (not registered).
+        """
+        state, arrays = self.preprocessor.state()
+        entry = {
+            "format": FORMAT,
+            "version": VERSION,
+            "model": to_spec(self.model),
+            "objective": to_spec(self.objective),
+            "schema": self.schema.to_json(),
+            "preprocessor": state,
+            "settings": self.config,
+            "history": self.history.rows,
+            "facts": self.facts,
+        }
+        tensors = files.pack({"model": self.model, "objective": self.objective})
+        return files.write_folder(Path(path), entry, tensors, arrays, card.text(self, Path(path).name))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Artifact:
+        """Open the folder `path`. Nothing in it can run code: it is text of registered parts, and tensors.
+
+        Raises
+        ------
+        ArtifactError
+            If the folder is missing, broken, from a newer version, or not what it says.
+        """
+        entry, tensors, arrays = files.read_folder(Path(path), FORMAT, VERSION)
+        try:
+            with torch.device("meta"):
+                model, objective = from_spec(entry["model"]), from_spec(entry["objective"])
+            _expect(model, Autoencoder)
+            _expect(objective, Objective)
+            schema = Schema.from_json(entry["schema"])
+            preprocessor = Preprocessor.from_state(entry["preprocessor"], arrays)
+            history = History([{str(k): float(v) for k, v in row.items()} for row in entry["history"]])
+            settings, facts = dict(entry["settings"]), dict(entry["facts"])
+        except (ConfigError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            raise ArtifactError(f"{path}: config.json does not describe a model of isthmus: {error}") from error
+        if model.shape != preprocessor.fields()[0].shape:
+            raise ArtifactError(f"{path}: the model takes rows of shape {model.shape}, but its preprocessing gives another")
+        files.unpack(Path(path), {"model": model, "objective": objective}, tensors)
+        return cls(model.eval(), objective.eval(), schema, preprocessor, settings, history, facts)
+
+
+def _expect(part: object, kind: type) -> None:
+    if not isinstance(part, kind):
+        raise ConfigError(f"a {type(part).__name__} stands where a {kind.__name__} belongs")

@@ -1,0 +1,195 @@
+"""Write arrays to a file or a folder, in the format that the ending names."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from isthmus.data.sheet import as_bytes, as_pictures, contact_sheet
+from isthmus.data.source import Array, row_blocks
+from isthmus.errors import ConfigError, DataError
+from isthmus.extras import require
+from isthmus.files import atomic_path
+
+JPEG_QUALITY = 95
+
+
+@dataclass(frozen=True)
+class _Content:
+    """What to write: the values with names for their columns and rows."""
+
+    array: Array
+    columns: tuple[str, ...]
+    ids: tuple[str, ...]
+
+
+_Writer = Callable[[Path, _Content], None]
+
+
+def write(
+    path: str | os.PathLike[str],
+    array: Array,
+    *,
+    columns: Sequence[str] | None = None,
+    ids: Sequence[str] | None = None,
+    overwrite: bool = True,
+) -> Path:
+    """Write an array; a file is written whole or not at all.
+
+    Parameters
+    ----------
+    path : str or path
+        ``.csv``, ``.tsv``, ``.parquet``, ``.npy``, ``.npz`` (under the key "data"), ``.png`` or ``.jpg`` (one picture, or
+        several on a sheet), or a folder: a path without an ending takes one PNG per picture.
+    array : ndarray of shape (n,), (n, d), (H, W, C), (n, H, W, C) or (rows, steps, H, W, C)
+        Numbers. Tables take pictures too, one value per column.
+    columns : sequence of str, optional
+        Names of the columns in a table; c0, c1 ... by default.
+    ids : sequence of str, optional
+        Names of the rows: the first column "id" of a table, or the files' names in a folder.
+    overwrite : bool
+        Whether a file that is already there may be replaced.
+
+    Returns
+    -------
+    Path
+        The file or folder.
+
+    Raises
+    ------
+    DataError
+        If the ending is unknown, the array does not fit the format, or the place cannot be written to.
+    ConfigError
+        If there are not as many names as columns or rows.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> file = write(Path(tempfile.mkdtemp()) / "codes.csv", np.eye(2), columns=["a", "b"])
+    >>> file.read_text().splitlines()
+    ['a,b', '1.0,0.0', '0.0,1.0']
+    """
+    path = Path(path).expanduser()
+    content = _Content(np.asarray(array), tuple(columns or ()), tuple(ids or ()))
+    if content.ids and (content.array.ndim == 0 or len(content.ids) != len(content.array)):
+        raise ConfigError(f"ids: {len(content.ids)} names for an array of shape {content.array.shape}; give one for each row")
+    if not path.suffix or path.is_dir():
+        return _write_folder(path, content, overwrite)
+    writer = _writer(path)
+    with atomic_path(path, overwrite=overwrite) as temporary:
+        writer(temporary, content)
+    return path
+
+
+def _writer(path: Path) -> _Writer:
+    if path.suffix.lower() not in _WRITERS:
+        raise DataError(
+            f"cannot write {path.name}: the ending {path.suffix!r} is unknown. Known are {', '.join(_WRITERS)}, and a folder for pictures"
+        )
+    return _WRITERS[path.suffix.lower()]
+
+
+def _as_table(content: _Content) -> tuple[Array, list[str]]:
+    """Return the values as (n, d), with the names of the d columns."""
+    array = content.array
+    if array.ndim == 0:
+        raise DataError("a single number is no table. Give an array with at least one axis")
+    table = array.reshape(len(array), int(np.prod(array.shape[1:])))
+    if table.dtype == bool:
+        table = table.astype(np.uint8)
+    names = list(content.columns) or [f"c{j}" for j in range(table.shape[1])]
+    if len(names) != table.shape[1]:
+        raise ConfigError(f"columns: {len(names)} names for {table.shape[1]} columns; give one for each")
+    return table, names
+
+
+def _write_text(path: Path, content: _Content) -> None:
+    table, names = _as_table(content)
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, delimiter=delimiter, lineterminator="\n")
+        writer.writerow([*(["id"] if content.ids else []), *names])
+        for rows in row_blocks(len(table), max(1, table.shape[1]) * 32):
+            cells = _cells(table[rows])
+            writer.writerows([[name, *row] for name, row in zip(content.ids[rows], cells)] if content.ids else cells)
+
+
+def _cells(block: Array) -> list[list[Any]]:
+    # Python's floats are written as short as they can be read back; float32 needs its own shortest form.
+    return (block.astype(str) if block.dtype == np.float32 else block).tolist()
+
+
+def _write_parquet(path: Path, content: _Content) -> None:
+    pa = require("pyarrow", "table", "writing Parquet files")
+    parquet = require("pyarrow.parquet", "table", "writing Parquet files")
+    table, names = _as_table(content)
+    columns = [pa.array(np.ascontiguousarray(table[:, j])) for j in range(len(names))]
+    if content.ids:
+        columns, names = [pa.array(content.ids), *columns], ["id", *names]
+    parquet.write_table(pa.Table.from_arrays(columns, names=names), path)
+
+
+def _write_npy(path: Path, content: _Content) -> None:
+    np.save(path, content.array, allow_pickle=False)
+
+
+def _write_npz(path: Path, content: _Content) -> None:
+    arrays = {"data": content.array, "ids": np.asarray(content.ids)} if content.ids else {"data": content.array}
+    np.savez_compressed(path, allow_pickle=False, **arrays)
+
+
+def _write_picture(path: Path, content: _Content) -> None:
+    pixels = as_bytes(as_pictures(content.array))
+    steps = content.array.shape[1] if content.array.ndim == 5 else None
+    _save(path, pixels[0] if len(pixels) == 1 else contact_sheet(pixels, steps))
+
+
+def _save(path: Path, pixels: NDArray[np.uint8]) -> None:
+    if pixels.shape[2] == 4 and path.suffix.lower() in (".jpg", ".jpeg"):
+        pixels = pixels[..., :3]
+    image = Image.fromarray(np.ascontiguousarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels))
+    image.save(path, quality=JPEG_QUALITY)
+
+
+def _write_folder(folder: Path, content: _Content, overwrite: bool) -> Path:
+    if folder.exists() and not folder.is_dir():
+        raise DataError(f"cannot write pictures to {folder}: it is a file. Choose another name, or an ending of {', '.join(_WRITERS)}")
+    if content.array.ndim < 3:
+        raise DataError(
+            f"cannot write a table of shape {content.array.shape} to the folder {folder}. Give the file an ending: {', '.join(_WRITERS)}"
+        )
+    pixels = as_bytes(as_pictures(content.array))
+    for name, picture in zip(_file_names(content.ids, len(pixels)), pixels):
+        with atomic_path(folder / name, overwrite=overwrite) as temporary:
+            _save(temporary, picture)
+    return folder
+
+
+def _file_names(ids: Sequence[str], count: int) -> list[str]:
+    if len(ids) != count:
+        return [f"{i:05d}.png" for i in range(count)]
+    for name in ids:
+        if not name or PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name.replace("\\", "/")).parts:
+            raise DataError(f"the name {name!r} would lie outside the folder. Give plain names")
+    plain = [str(PurePosixPath(name).with_suffix(".png")) for name in ids]
+    return plain if len(set(plain)) == count else [f"{name}.png" for name in ids]
+
+
+_WRITERS: dict[str, _Writer] = {
+    ".csv": _write_text,
+    ".tsv": _write_text,
+    ".parquet": _write_parquet,
+    ".npy": _write_npy,
+    ".npz": _write_npz,
+    ".png": _write_picture,
+    ".jpg": _write_picture,
+    ".jpeg": _write_picture,
+}

@@ -1,0 +1,103 @@
+"""Likelihoods over the real line: Gaussian and Laplace, with a fixed or a learned scale."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from isthmus.distributions import Laplace as LaplaceDistribution
+from isthmus.distributions import Normal
+from isthmus.errors import ConfigError
+from isthmus.likelihoods.base import Likelihood
+from isthmus.spec import register
+
+MODES = ("one", "per_value", "predicted")
+LOWEST, HIGHEST = -7.0, 7.0
+
+
+class _Scaled(Likelihood):
+    """A location from the decoder and a scale that is a number, learned, or predicted by the decoder too."""
+
+    def __init__(self, shape: Sequence[int], scale: float | str = 1.0) -> None:
+        super().__init__(shape)
+        self.mode = scale if isinstance(scale, str) else "fixed"
+        self.fixed = 0.0
+        self.log_scale: nn.Parameter | None = None
+        if isinstance(scale, str):
+            if scale not in MODES:
+                raise ConfigError(f"scale must be a positive number or one of {', '.join(MODES)}, not {scale!r}")
+            if scale != "predicted":
+                self.log_scale = nn.Parameter(torch.zeros(self.shape if scale == "per_value" else (1,)))
+        elif not 0 < scale < math.inf:
+            raise ConfigError(f"scale must be a positive number or one of {', '.join(MODES)}, not {scale!r}")
+        else:
+            self.fixed = math.log(scale)
+        self.parameters_per_value = 2 if self.mode == "predicted" else 1
+
+    def _split(self, h: Tensor) -> tuple[Tensor, Tensor | float]:
+        if self.mode == "predicted":
+            return h[:, 0], h[:, 1].clamp(LOWEST, HIGHEST)
+        location = h.squeeze(1) if h.shape[1] == 1 else h[:, 0]
+        return location, self.fixed if self.log_scale is None else self.log_scale.clamp(LOWEST, HIGHEST)
+
+
+@register("likelihood.gaussian")
+class Gaussian(_Scaled):
+    """Gaussian; with unit scale its negative log is half the squared error plus a constant.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Shape of one row.
+    scale : float or {"one", "per_value", "predicted"}
+        Standard deviation: a fixed number, one learned number, one learned for each value, or given by the decoder for each
+        value and row. Learned ones stay within exp(-7) and exp(7) of the preprocessed unit.
+
+    Raises
+    ------
+    ConfigError
+        If `scale` is none of these.
+
+    References
+    ----------
+    The learned scale: Rybkin et al., "Simple and effective VAE training with calibrated decoders", ICML 2021.
+
+    Examples
+    --------
+    >>> Gaussian((3,))(torch.zeros(2, 1, 3)).mean.shape
+    torch.Size([2, 3])
+    """
+
+    def forward(self, h: Tensor) -> Normal:
+        """Map (batch, parameters_per_value, \\*shape) to a Gaussian."""
+        return Normal(*self._split(h))
+
+
+@register("likelihood.laplace")
+class Laplace(_Scaled):
+    """Laplace; its negative log is the absolute error over the scale, plus a constant: outliers pull less.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Shape of one row.
+    scale : float or {"one", "per_value", "predicted"}
+        Scale b, as in `Gaussian`.
+
+    Raises
+    ------
+    ConfigError
+        If `scale` is none of these.
+
+    Examples
+    --------
+    >>> Laplace((3,))(torch.zeros(2, 1, 3)).mean.shape
+    torch.Size([2, 3])
+    """
+
+    def forward(self, h: Tensor) -> LaplaceDistribution:
+        """Map (batch, parameters_per_value, \\*shape) to a Laplace distribution."""
+        return LaplaceDistribution(*self._split(h))

@@ -1,0 +1,147 @@
+"""What the data decide where the user did not: each choice with its reason."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from isthmus.errors import ConfigError
+from isthmus.families import Architecture, auto_latent, auto_likelihood, get
+from isthmus.families.denoising import LEVELS
+from isthmus.families.sparse import wide_latent
+from isthmus.fields import Field
+from isthmus.tasks.config import Config
+
+FAMILY_DEFAULTS: dict[str, dict[str, Any]] = {
+    "denoising": {"corruption": "gaussian"},
+    "sparse": {"sparsity": "topk", "activity": 0.05},
+    "variational": {"beta": 1.0, "free_bits": 0.0},
+}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One setting as it is used.
+
+    Attributes
+    ----------
+    name : str
+    value : object
+    why : str
+        The reason, or ``"given"``.
+    """
+
+    name: str
+    value: Any
+    why: str
+
+
+def choose(config: Config, field: Field, rows: int, scaling: str) -> tuple[Config, list[Choice]]:
+    """Settle every setting.
+
+    Parameters
+    ----------
+    config : Config
+        What the user gave.
+    field : Field
+        What a preprocessed row is.
+    rows : int
+        Training rows.
+    scaling : str
+        The scaling the preprocessor chose or was given.
+
+    Returns
+    -------
+    config : Config
+        With every entry that applies to the family filled.
+    choices : list of Choice
+        In the order of the settings.
+
+    Raises
+    ------
+    ConfigError
+        If a given setting does not apply to the family.
+    """
+    family = config.family or "undercomplete"
+    takes = set(get(family).options)
+    _refuse_foreign(config, family, takes)
+    found: dict[str, tuple[Any, str]] = {"family": (family, "the plainest one"), "scaling": (scaling, f"values are {field.support}")}
+    found |= _model(config, family, field, takes)
+    found |= _training(config, family, field, rows, found)
+    found |= {name: (value, "default of the family") for name, value in FAMILY_DEFAULTS.get(family, {}).items()}
+    if family == "denoising":
+        found["level"] = (LEVELS.get(config.corruption or "gaussian"), "default of the corruption")
+    if family == "variational":
+        steps = config.steps or found["steps"][0]
+        found["kl_warmup"] = (steps // 10, "a tenth of the steps")
+    given = config.given()
+    choices = [Choice(name, given.get(name, found[name][0]), "given" if name in given else found[name][1]) for name in found]
+    return config.override(**{choice.name: choice.value for choice in choices if choice.name != "weight"}), choices
+
+
+def _refuse_foreign(config: Config, family: str, takes: set[str]) -> None:
+    """Refuse settings of the model that the family would silently ignore."""
+    architecture = {"network", "hidden", "channels", "activation"} if "architecture" in takes else set[str]()
+    allowed = takes | architecture | ({"tied"} if takes & {"tied", "architecture"} else set()) | {"family", "scaling"}
+    allowed |= {"solver"} if family == "linear" else set()
+    groups = Config.help()
+    for name in config.given():
+        if groups[name][0] != "Training" and name not in allowed or name == "solver" and "solver" not in allowed:
+            takes_text = ", ".join(sorted(allowed - {"family", "scaling"}))
+            raise ConfigError(f"{name} does not apply to the family {family!r}, which takes {takes_text}; leave it out or choose another family")
+
+
+def _model(config: Config, family: str, field: Field, takes: set[str]) -> dict[str, tuple[Any, str]]:
+    wide = family == "sparse"
+    latent = wide_latent(field) if wide else auto_latent(field)
+    told = "four times" if wide else "a quarter of"
+    found: dict[str, tuple[Any, str]] = {"latent": (latent, f"{told} the {field.width} values of a row, within limits")}
+    if "architecture" in takes:
+        found |= _architecture(config, field, wide)
+    if "likelihood" in takes:
+        name, scale = auto_likelihood(field, family == "variational")
+        found["likelihood"] = (name, f"values are {field.support}")
+        if (config.likelihood or name) in ("gaussian", "laplace"):
+            why = "learned, so that data and code are weighed by the data" if family == "variational" else "squared error"
+            found["likelihood_scale"] = (scale, why) if config.likelihood in (None, name) else (1.0, "fixed")
+    return found
+
+
+def _architecture(config: Config, field: Field, wide: bool) -> dict[str, tuple[Any, str]]:
+    given = Architecture(config.network, config.hidden, config.channels)
+    if wide and config.network is None and config.hidden is None and config.channels is None:
+        return {"network": ("linear", "one layer each way keeps the units readable"), "tied": (False, "default")}
+    chosen = given.resolve(field)
+    found: dict[str, tuple[Any, str]] = {"network": (chosen.network, "the shape of a row" if field.kind == "numbers" else "the pictures' size")}
+    if chosen.network == "mlp":
+        found["hidden"] = (chosen.hidden, "about twice the width of a row, at most 512")
+    if chosen.network == "conv":
+        found["channels"] = (chosen.channels, "halved until a side is at most 4")
+    return found | {"activation": ("silu", "default"), "tied": (False, "default")}
+
+
+def _training(config: Config, family: str, field: Field, rows: int, found: dict[str, tuple[Any, str]]) -> dict[str, tuple[Any, str]]:
+    batch = 32 if rows < 1000 else 128 if rows < 20_000 else 256
+    batch = min(batch, rows) if (config.devices or 1) == 1 else batch
+    used = config.batch or batch
+    per_epoch = max(1, rows // min(used, rows))
+    steps = config.steps or max(2000, min(10_000, 20 * per_epoch))
+    every = config.evaluate_every or max(50, per_epoch)
+    conv = (config.network or found.get("network", ("linear", ""))[0]) == "conv"
+    result: dict[str, tuple[Any, str]] = {"solver": ("closed", "exact and quicker than steps")} if family == "linear" else {}
+    return result | {
+        "steps": (steps, "20 epochs, within 2,000 and 10,000"),
+        "batch": (batch, f"{rows:,} training rows"),
+        "learning_rate": (1e-3 if conv else 3e-3, "default of the network"),
+        "optimiser": ("adam", "default"),
+        "schedule": ("cosine", "default"),
+        "warmup": (min(100, steps // 10), "a tenth of the steps, at most 100"),
+        "patience": (max(5, math.ceil(steps / every / 4)), "a quarter of the evaluations"),
+        "evaluate_every": (every, "an epoch, but 50 steps at least"),
+        "held_out": (0.1 if rows >= 20 else 0.0, "decides which weights are kept" if rows >= 20 else "too few rows"),
+        "seed": (0, "default"),
+        "device": ("auto", "default"),
+        "precision": ("fp32", "default"),
+        "devices": (1, "default"),
+    }

@@ -1,0 +1,157 @@
+"""Every setting of a fit in one flat table: the command line's flags, the config file's keys and the estimators' parameters."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+from isthmus.errors import ConfigError
+from isthmus.extras import require
+from isthmus.files import atomic_path
+
+
+def _setting(group: str, text: str) -> Any:
+    return field(default=None, metadata={"group": group, "help": text})
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of a fit; None means: chosen by the data, and told.
+
+    The help of each entry is in `Config.help`.
+
+    Examples
+    --------
+    >>> Config(family="sparse", activity=0.1).given()
+    {'family': 'sparse', 'activity': 0.1}
+    """
+
+    family: str | None = _setting("Model", "linear, undercomplete, sparse, denoising or variational")
+    latent: int | None = _setting("Model", "width of the code")
+    network: str | None = _setting("Model", "mlp, conv or linear")
+    hidden: tuple[int, ...] | None = _setting("Model", "hidden widths of an mlp encoder, such as 256,128; the decoder mirrors them")
+    channels: tuple[int, ...] | None = _setting("Model", "channels of a conv encoder, such as 32,64; the decoder mirrors them")
+    activation: str | None = _setting("Model", "relu, leaky_relu, elu, gelu, silu, tanh or sigmoid")
+    tied: bool | None = _setting("Model", "whether the decoder uses the encoder's weights backwards")
+    likelihood: str | None = _setting("Model", "gaussian, laplace, bernoulli or continuous_bernoulli")
+    likelihood_scale: float | str | None = _setting("Model", "a number, or one, per_value, predicted: the scale of gaussian and laplace")
+    scaling: str | None = _setting("Model", "standard, unit or none: how values are scaled")
+    corruption: str | None = _setting("Family", "denoising: gaussian, masking or salt_and_pepper")
+    level: float | None = _setting("Family", "denoising: standard deviation or share of the corruption")
+    sparsity: str | None = _setting("Family", "sparse: topk, l1 or kl")
+    activity: float | None = _setting("Family", "sparse: share of units that may be active (topk) or mean activity (kl)")
+    weight: float | None = _setting("Family", "sparse: weight of the l1 or kl term")
+    beta: float | None = _setting("Family", "variational: weight of the KL term")
+    kl_warmup: int | None = _setting("Family", "variational: steps over which that weight rises")
+    free_bits: float | None = _setting("Family", "variational: nats a code unit may use before it is charged")
+    solver: str | None = _setting("Training", "linear: closed or gradient")
+    steps: int | None = _setting("Training", "optimiser steps at most")
+    batch: int | None = _setting("Training", "rows a step")
+    learning_rate: float | None = _setting("Training", "peak learning rate")
+    optimiser: str | None = _setting("Training", "adam or adamw")
+    weight_decay: float | None = _setting("Training", "weight decay")
+    schedule: str | None = _setting("Training", "cosine, linear or constant")
+    warmup: int | None = _setting("Training", "steps over which the learning rate rises")
+    clip: float | None = _setting("Training", "largest norm of the gradient")
+    patience: int | None = _setting("Training", "evaluations without a better held-out loss before stopping")
+    evaluate_every: int | None = _setting("Training", "steps between evaluations")
+    held_out: float | None = _setting("Training", "share of the rows that is held out, 0 for none")
+    seed: int | None = _setting("Training", "decides everything random")
+    device: str | None = _setting("Training", "auto, cpu, cuda, cuda:1 ...")
+    precision: str | None = _setting("Training", "fp32 or bf16")
+    devices: int | None = _setting("Training", "processes that share each batch")
+
+    @classmethod
+    def help(cls) -> dict[str, tuple[str, str]]:
+        """Return group and help text of every entry."""
+        return {entry.name: (entry.metadata["group"], entry.metadata["help"]) for entry in fields(cls)}
+
+    @classmethod
+    def kinds(cls) -> dict[str, tuple[type, ...]]:
+        """Return the types every entry takes, without None."""
+        return {name: _types(hint) for name, hint in get_type_hints(cls).items()}
+
+    def given(self) -> dict[str, Any]:
+        """Return the entries that are not None."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    def override(self, **entries: Any) -> Config:
+        """Return a copy with the entries that are not None replaced."""
+        return replace(self, **{name: value for name, value in entries.items() if value is not None})
+
+    @classmethod
+    def from_mapping(cls, entries: Mapping[str, Any], where: str = "settings") -> Config:
+        """Build a config from parsed text, checking names and types.
+
+        Raises
+        ------
+        ConfigError
+            If an entry is unknown or of the wrong type; the message names it.
+        """
+        kinds = cls.kinds()
+        unknown = sorted(set(entries) - set(kinds))
+        if unknown:
+            raise ConfigError(f"{where}: unknown setting {', '.join(map(repr, unknown))}; known are {', '.join(kinds)}")
+        return cls(**{name: _fit_type(name, value, kinds[name], where) for name, value in entries.items() if value is not None})
+
+    @classmethod
+    def read(cls, path: str | Path) -> Config:
+        """Read a TOML or YAML file.
+
+        Raises
+        ------
+        ConfigError
+            If the file is missing, not readable as its ending says, or holds an unknown or wrong entry.
+        """
+        path = Path(path)
+        try:
+            text = path.read_text(encoding="utf-8")
+            entries = _parse_yaml(text) if path.suffix in (".yaml", ".yml") else tomllib.loads(text)
+        except OSError as error:
+            raise ConfigError(f"cannot read the config file {path}: {error.strerror}") from error
+        except ValueError as error:
+            raise ConfigError(f"{path} is not valid {'YAML' if path.suffix in ('.yaml', '.yml') else 'TOML'}: {error}") from error
+        if not isinstance(entries, dict):
+            raise ConfigError(f"{path} must hold lines such as `latent: 16`, one setting each")
+        return cls.from_mapping(entries, str(path))  # pyright: ignore[reportUnknownArgumentType]
+
+    def write(self, path: str | Path) -> None:
+        """Write the given entries as TOML or, by the ending, YAML.
+
+        Raises
+        ------
+        DataError
+            If the file cannot be written.
+        """
+        path = Path(path)
+        colon = ": " if path.suffix in (".yaml", ".yml") else " = "
+        lines = [f"# {text}\n{name}{colon}{json.dumps(self.given()[name])}" for name, (_, text) in self.help().items() if name in self.given()]
+        with atomic_path(path) as beside:
+            beside.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _types(hint: Any) -> tuple[type, ...]:
+    return tuple(tuple if "tuple" in str(kind) else kind for kind in get_args(hint) if kind is not type(None))
+
+
+def _fit_type(name: str, value: Any, kinds: tuple[type, ...], where: str) -> Any:
+    if tuple in kinds and isinstance(value, (list, tuple)) and all(isinstance(n, int) for n in value):  # pyright: ignore[reportUnknownVariableType]
+        return tuple(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    if float in kinds and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) in kinds:
+        return value
+    wanted = " or ".join({tuple: "a list of whole numbers", int: "a whole number", float: "a number", str: "text", bool: "true or false"}[k] for k in kinds)
+    raise ConfigError(f"{where}: {name} must be {wanted}, not {value!r}")
+
+
+def _parse_yaml(text: str) -> Any:
+    yaml = require("yaml", "yaml", "a YAML config file")
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error

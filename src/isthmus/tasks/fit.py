@@ -1,0 +1,250 @@
+"""Fit a model on data: schema, split, preprocessing, choices, training, artifact."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from isthmus.artifact import Artifact
+from isthmus.data import Preprocessor, Schema, Source
+from isthmus.errors import ConfigError, TrainingError
+from isthmus.families import Architecture, Recipe, get
+from isthmus.families.denoising import make_corruption
+from isthmus.fields import Field
+from isthmus.nn import materialise
+from isthmus.tasks.choices import Choice, choose
+from isthmus.tasks.config import Config
+from isthmus.training import AutogradStep, Callback, History, Result, TrainingConfig, fit_linear, nats, reconstruct
+from isthmus.training import fit as train
+from isthmus.training.loop import StepFactory
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a fit is going to do, before any training.
+
+    Attributes
+    ----------
+    config : Config
+        Every setting settled.
+    choices : list of Choice
+        Each with its reason.
+    notes : list of str
+        What was noticed in the data.
+    schema : Schema
+    preprocessor : Preprocessor
+    training, held_out : array of int
+        Row numbers of the two parts.
+    """
+
+    config: Config
+    choices: list[Choice]
+    notes: list[str]
+    schema: Schema
+    preprocessor: Preprocessor
+    training: NDArray[np.int64]
+    held_out: NDArray[np.int64]
+
+
+def split(rows: int, share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Split row numbers at random into training and held-out ones.
+
+    Raises
+    ------
+    ConfigError
+        If `share` is not within [0, 1).
+
+    Examples
+    --------
+    >>> [len(part) for part in split(10, 0.2, seed=0)]
+    [8, 2]
+    """
+    if not 0 <= share < 1:
+        raise ConfigError(f"held_out must be at least 0 and below 1, not {share}")
+    order = np.random.default_rng(seed).permutation(rows)
+    count = min(rows - 1, round(share * rows)) if share else 0
+    return np.sort(order[count:]), np.sort(order[:count])
+
+
+def plan(source: Source, config: Config) -> Plan:
+    """Look at the data and settle everything that can be settled before training.
+
+    Raises
+    ------
+    DataError
+        If the data cannot be used.
+    ConfigError
+        If a setting does not fit.
+    """
+    schema = Schema.infer(source)
+    share = config.held_out if config.held_out is not None else 0.1 if len(source) >= 20 else 0.0
+    training, held_out = split(len(source), share, config.seed or 0)
+    part = source.array[training] if len(held_out) else source.array
+    preprocessor = Preprocessor.fit(part, schema, config.scaling or "auto")
+    field = preprocessor.fields()[0]
+    settled, choices = choose(config, field, len(training), preprocessor.scale)
+    choices = [Choice("held_out", share, choice.why) if choice.name == "held_out" else choice for choice in choices]
+    notes = [*source.notes, *preprocessor.notes, *_width_note(settled, field)]
+    return Plan(settled.override(held_out=share), choices, notes, schema, preprocessor, training, held_out)
+
+
+def _width_note(config: Config, field: Field) -> list[str]:
+    if config.family in ("linear", "undercomplete") and (config.latent or 0) > field.width:
+        return [
+            f"the code ({config.latent}) is wider than a row ({field.width}): the family {config.family!r} can simply copy. "
+            "Use a smaller latent, or the family 'sparse' or 'denoising'"
+        ]
+    return []
+
+
+def build(field: Field, config: Config) -> Recipe:
+    """Build model and objective of a settled config, weights decided by the seed alone."""
+    family = get(config.family or "undercomplete")
+    given = config.given()
+    options = {name: given[name] for name in family.options if name in given}
+    if "architecture" in family.options:
+        names = [entry.name for entry in fields(Architecture) if entry.name in given]
+        options["architecture"] = Architecture(**{name: given[name] for name in names})
+    if config.corruption and "corruption" in family.options and config.family != "denoising":
+        options["corruption"] = make_corruption(field, config.corruption, config.level)
+    with torch.device("meta"):
+        model, objective = family([field], **options)
+    seed = config.seed or 0
+    return materialise(model, seed), materialise(objective, seed)
+
+
+def training_config(config: Config) -> TrainingConfig:
+    """Return the loop's part of the settings."""
+    names = inspect.signature(TrainingConfig).parameters
+    return TrainingConfig(**{name: value for name, value in config.given().items() if name in names})
+
+
+def fit(
+    source: Source,
+    config: Config | None = None,
+    *,
+    callbacks: Sequence[Callback] = (),
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
+    told: Callable[[Plan], None] | None = None,
+    engine: StepFactory = AutogradStep,
+) -> Artifact:
+    """Fit a model on `source`.
+
+    Parameters
+    ----------
+    source : Source
+        From `isthmus.read` or `isthmus.data.from_any`.
+    config : Config, optional
+    callbacks : sequence of Callback
+    checkpoint : path, optional
+        File for the run's state.
+    resume : bool
+        Go on from `checkpoint`.
+    told : callable, optional
+        Called with the `Plan` before training starts.
+    engine : callable
+        Makes the training step.
+
+    Returns
+    -------
+    Artifact
+
+    Raises
+    ------
+    DataError, ConfigError
+        If data or settings cannot be used.
+    TrainingError
+        If training diverges; ``error.artifact`` then holds the best model so far, or None.
+    """
+    ready = plan(source, config or Config())
+    if told:
+        told(ready)
+    for note in _width_note(ready.config, ready.preprocessor.fields()[0]):
+        warnings.warn(note, stacklevel=2)
+    artifact = _untrained(source, ready)
+    rows = {name: artifact.preprocessor.transform(source.array[index]) for name, index in (("train", ready.training), ("held", ready.held_out)) if len(index)}
+    tensors = {name: torch.from_numpy(part) for name, part in rows.items()}
+    try:
+        result = _train(artifact, ready, tensors, callbacks, checkpoint, resume, engine)
+    except TrainingError as error:
+        error.artifact = artifact  # pyright: ignore[reportAttributeAccessIssue]
+        raise
+    _finish(artifact, result, tensors.get("held", tensors["train"]))
+    return artifact
+
+
+def _untrained(source: Source, ready: Plan) -> Artifact:
+    model, objective = build(ready.preprocessor.fields()[0], ready.config)
+    facts: dict[str, Any] = {"isthmus": _version(), "data": source.name, "rows": len(source)}
+    facts |= {"training rows": len(ready.training), "held-out rows": len(ready.held_out), "notes": ready.notes}
+    settings = {name: list(value) if isinstance(value, tuple) else value for name, value in ready.config.given().items()}  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    return Artifact(model, objective, ready.schema, ready.preprocessor, settings, facts=facts)
+
+
+def _version() -> str:
+    try:
+        return version("isthmus")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _train(
+    artifact: Artifact,
+    ready: Plan,
+    rows: dict[str, Tensor],
+    callbacks: Sequence[Callback],
+    checkpoint: str | Path | None,
+    resume: bool,
+    engine: StepFactory,
+) -> Result:
+    if ready.config.family == "linear" and ready.config.solver not in ("closed", "gradient"):
+        raise ConfigError(f"solver must be closed or gradient, not {ready.config.solver!r}")
+    if ready.config.solver == "closed":
+        return _closed(artifact, rows)
+    return train(
+        artifact.model,
+        artifact.objective,
+        rows["train"],
+        held_out=rows.get("held"),
+        config=training_config(ready.config),
+        callbacks=callbacks,
+        checkpoint=checkpoint,
+        resume=resume,
+        engine=engine,
+    )
+
+
+def _closed(artifact: Artifact, rows: dict[str, Tensor]) -> Result:
+    fit_linear(artifact.model, rows["train"])
+    losses = {name: -float(nats(artifact.model, artifact.objective, part).double().mean()) for name, part in rows.items()}
+    row = {"step": 0.0, "epoch": 0.0, "seconds": 0.0, "train": losses["train"], "train_reconstruction": losses["train"]}
+    if "held" in losses:
+        row |= {"held_out": losses["held"], "held_out_reconstruction": losses["held"]}
+    return Result(History([row]), 0, losses.get("held", losses["train"]), "closed form", 0, 0.0)
+
+
+def _finish(artifact: Artifact, result: Result, rows: Tensor) -> None:
+    """Add the figures of the fitted model to the artifact."""
+    artifact.model.cpu().eval()
+    artifact.objective.cpu().eval()
+    artifact.history = result.history
+    sample = rows[:10_000]
+    error = (reconstruct(artifact.model, sample) - sample).double().square().mean()
+    spread = (sample - sample.mean(0)).double().square().mean()
+    artifact.facts["figures"] = {
+        "mean squared error (scaled units)": float(error),
+        "share of variance explained": float(1 - error / spread) if spread > 0 else 0.0,
+        "log likelihood, nats per row": float(nats(artifact.model, artifact.objective, sample).double().mean()),
+    }
+    artifact.facts["training"] = {"stopped": result.stopped, "steps": result.steps, "kept step": result.best_step}

@@ -1,0 +1,29 @@
+"""Floor 5: the training loop, its step, checkpoints, several processes, and passes over data."""
+
+from isthmus.training.callbacks import Callback, TensorBoard
+from isthmus.training.closed_form import fit_linear
+from isthmus.training.config import TrainingConfig
+from isthmus.training.history import History
+from isthmus.training.inference import decode, encode, in_batches, nats, reconstruct
+from isthmus.training.loop import Result, fit
+from isthmus.training.step import AutogradStep, Step
+from isthmus.training.world import World, choose_device
+
+__all__ = [
+    "AutogradStep",
+    "Callback",
+    "History",
+    "Result",
+    "Step",
+    "TensorBoard",
+    "TrainingConfig",
+    "World",
+    "choose_device",
+    "decode",
+    "encode",
+    "fit",
+    "fit_linear",
+    "in_batches",
+    "nats",
+    "reconstruct",
+]

@@ -1,0 +1,55 @@
+"""What may watch a training run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from isthmus.extras import require
+from isthmus.training.config import TrainingConfig
+from isthmus.training.history import Row
+
+
+class Callback:
+    """Watches a run; every method does nothing unless overridden."""
+
+    def started(self, config: TrainingConfig, step: int) -> None:
+        """Training begins, or goes on from `step`."""
+
+    def stepped(self, step: int, terms: dict[str, float]) -> None:
+        """A few steps were made; `terms` are the newest means."""
+
+    def evaluated(self, row: Row, best: bool) -> None:
+        """A row was added to the history; `best` says whether its weights were kept."""
+
+    def finished(self, stopped: str) -> None:
+        """Training ended: ``"steps"``, ``"early"`` or ``"interrupted"``."""
+
+
+class TensorBoard(Callback):
+    """Writes every history row for TensorBoard.
+
+    Parameters
+    ----------
+    folder : path
+        Where the event files go.
+
+    Raises
+    ------
+    MissingExtraError
+        If the extra ``tensorboard`` is not installed.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        require("tensorboard", "tensorboard", "writing TensorBoard files")
+        self.writer: Any = require("torch.utils.tensorboard", "tensorboard", "writing TensorBoard files").SummaryWriter(str(folder))
+
+    def evaluated(self, row: Row, best: bool) -> None:  # noqa: ARG002
+        """Write one scalar per column."""
+        for name, value in row.items():
+            if name != "step":
+                self.writer.add_scalar(name, value, int(row["step"]))
+
+    def finished(self, stopped: str) -> None:  # noqa: ARG002
+        """Close the files."""
+        self.writer.close()

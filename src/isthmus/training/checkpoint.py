@@ -1,0 +1,76 @@
+"""A training run on disk: one safetensors file with the loop's state as JSON in its header, never pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from isthmus.errors import ArtifactError
+from isthmus.files import atomic_path
+from isthmus.training.config import TrainingConfig
+
+FORMAT = 1
+
+
+def fingerprint(config: TrainingConfig, rows: Tensor, names: Mapping[str, Tensor]) -> str:
+    """Return a digest of what must be the same for a run to go on: settings, data, and the model's tensors by name and shape."""
+    facts = asdict(config) | {"device": None, "devices": None}
+    digest = hashlib.sha256(json.dumps([facts, list(rows.shape), {k: list(v.shape) for k, v in names.items()}]).encode())
+    sample = rows[:: max(1, len(rows) // 256)].contiguous().cpu()
+    digest.update(sample.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def save(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
+    """Write a checkpoint beside and rename it, so that the old one stays whole until the new one is."""
+    from safetensors.torch import save_file
+
+    packed = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    with atomic_path(path) as beside:
+        save_file(packed, str(beside), metadata={"isthmus": json.dumps({**state, "format": FORMAT})})
+
+
+def load(path: Path, expected: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read a checkpoint whose fingerprint is `expected`.
+
+    Raises
+    ------
+    ArtifactError
+        If the file is missing, broken, or belongs to another run.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise ArtifactError(f"no checkpoint at {path}: start without resume, or name the right file")
+    try:
+        with safe_open(str(path), framework="pt") as file:  # pyright: ignore
+            metadata: dict[str, str] = file.metadata() or {}  # pyright: ignore
+            tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # pyright: ignore
+        state: dict[str, Any] = json.loads(metadata["isthmus"])
+        known, found = state["format"], state["fingerprint"]
+    except (SafetensorError, KeyError, ValueError, TypeError, OSError) as error:
+        raise ArtifactError(f"{path} is not a checkpoint of isthmus, or is broken ({error}); delete it and start again") from error
+    if known != FORMAT:
+        raise ArtifactError(f"{path} has the checkpoint format {known}, but this version reads {FORMAT}; start the run again")
+    if found != expected:
+        raise ArtifactError(f"{path} belongs to another run: settings, data or model differ. Use the same ones, or start without resume")
+    return tensors, state
+
+
+def select(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the tensors whose name starts with `prefix`, without it."""
+    return {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def copy_into(target: Mapping[str, Tensor], source: Mapping[str, Tensor]) -> None:
+    """Copy tensors by name in place."""
+    with torch.no_grad():
+        for name, tensor in target.items():
+            tensor.copy_(source[name])

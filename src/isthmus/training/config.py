@@ -1,0 +1,104 @@
+"""Settings of the training loop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import cos, pi
+from typing import Any
+
+from isthmus.errors import ConfigError
+
+OPTIMISERS = ("adam", "adamw")
+SCHEDULES = ("cosine", "linear", "constant")
+PRECISIONS = ("fp32", "bf16")
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How to train; every entry is checked.
+
+    Parameters
+    ----------
+    steps : int
+        Optimiser steps at most.
+    batch : int
+        Rows a step, over all processes together.
+    learning_rate : float
+        Peak rate.
+    optimiser : {"adam", "adamw"}
+    weight_decay : float
+        Decoupled for adamw, added to the gradient for adam.
+    schedule : {"cosine", "linear", "constant"}
+        How the rate falls after the warm-up: along a half cosine or a line to 0, or not at all.
+    warmup : int
+        Steps over which the rate rises linearly from near 0.
+    clip : float, optional
+        Largest Euclidean norm of the gradient.
+    patience : int, optional
+        Evaluations without a better held-out loss after which training stops; None: never.
+    evaluate_every : int, optional
+        Steps between evaluations; None: an epoch, but 50 steps at least.
+    seed : int
+        Decides the order of the rows and every draw.
+    device : str
+        ``"auto"`` (a GPU if there is one), ``"cpu"``, ``"cuda"``, ``"cuda:1"`` ...
+    precision : {"fp32", "bf16"}
+        ``"bf16"`` runs the networks in bfloat16 where that is safe; weights and losses stay float32.
+    devices : int
+        Processes that share each batch. More than one needs ``torchrun``.
+
+    Raises
+    ------
+    ConfigError
+        If an entry is out of its range; the message names it.
+
+    Examples
+    --------
+    >>> TrainingConfig(steps=100, warmup=10).rate(9) == 1e-3
+    True
+    """
+
+    steps: int = 1000
+    batch: int = 128
+    learning_rate: float = 1e-3
+    optimiser: str = "adam"
+    weight_decay: float = 0.0
+    schedule: str = "cosine"
+    warmup: int = 0
+    clip: float | None = None
+    patience: int | None = None
+    evaluate_every: int | None = None
+    seed: int = 0
+    device: str = "auto"
+    precision: str = "fp32"
+    devices: int = 1
+
+    def __post_init__(self) -> None:
+        for name, lowest in (("steps", 1), ("batch", 1), ("warmup", 0), ("patience", 1), ("evaluate_every", 1), ("seed", 0), ("devices", 1)):
+            _whole(name, getattr(self, name), lowest)
+        for name, allowed in (("optimiser", OPTIMISERS), ("schedule", SCHEDULES), ("precision", PRECISIONS)):
+            if getattr(self, name) not in allowed:
+                raise ConfigError(f"{name} must be one of {', '.join(allowed)}, not {getattr(self, name)!r}")
+        if not self.learning_rate > 0 or not self.weight_decay >= 0 or (self.clip is not None and not self.clip > 0):
+            raise ConfigError(
+                "learning_rate and clip must be positive and weight_decay at least 0, "
+                f"not {self.learning_rate}, {self.clip}, {self.weight_decay}"
+            )
+        if self.batch % self.devices:
+            raise ConfigError(f"batch ({self.batch}) must be a multiple of devices ({self.devices}), so that each takes an equal part")
+
+    def rate(self, step: int) -> float:
+        """Return the learning rate of step `step`, counted from 0."""
+        if step < self.warmup:
+            return self.learning_rate * (step + 1) / self.warmup
+        if self.schedule == "constant":
+            return self.learning_rate
+        done = (step - self.warmup) / max(1, self.steps - self.warmup)
+        return self.learning_rate * (0.5 * (1 + cos(pi * done)) if self.schedule == "cosine" else 1 - done)
+
+
+def _whole(name: str, value: Any, lowest: int) -> None:
+    if value is None and name in ("patience", "evaluate_every"):
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
+        raise ConfigError(f"{name} must be a whole number of at least {lowest}, not {value!r}")

@@ -1,0 +1,100 @@
+"""Passes over data without training: codes, reconstructions, nats."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from isthmus.distributions import Delta, Distribution, SharedNoise
+from isthmus.models import Autoencoder
+from isthmus.objectives import Context, Objective
+
+DRAWS = 16
+ROWS = 4096
+
+
+def in_batches(function: Callable[[Tensor], Tensor], rows: Tensor, device: torch.device | None = None, size: int | None = None) -> Tensor:
+    """Apply `function` to slices of `rows` and join the results on the CPU; no gradient is kept.
+
+    Parameters
+    ----------
+    function : callable
+    rows : Tensor of shape (n, ...)
+    device : torch.device, optional
+        Where slices are moved to before.
+    size : int, optional
+        Rows a slice; chosen so that a slice holds at most some four million values if None.
+
+    Returns
+    -------
+    Tensor of shape (n, ...)
+
+    Examples
+    --------
+    >>> in_batches(lambda x: 2 * x, torch.ones(5, 1), size=2).flatten()
+    tensor([2., 2., 2., 2., 2.])
+    """
+    if size is None:
+        size = max(1, min(ROWS, 4_000_000 // max(1, rows[:1].numel())))
+    with torch.inference_mode():
+        parts = [function(part.to(device) if device else part).cpu() for part in rows.split(size)]
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def _device(model: torch.nn.Module) -> torch.device:
+    return next((p.device for p in model.parameters()), torch.device("cpu"))
+
+
+def encode(model: Autoencoder, rows: Tensor) -> Tensor:
+    """Return the mean codes of `rows`, shape (n, latent)."""
+    return in_batches(lambda x: model.encode(x).mean, rows, _device(model))
+
+
+def decode(model: Autoencoder, codes: Tensor, draw: Callable[[Distribution], Tensor] | None = None) -> Tensor:
+    """Return the mean of the data for each code (or what `draw` makes of its distribution), shape (n, \\*shape)."""
+    take = draw or _mean
+    size = max(1, min(ROWS, 4_000_000 // max(1, int(torch.Size(model.shape).numel()))))
+    return in_batches(lambda z: take(model.decode(z)), codes, _device(model), size)
+
+
+def reconstruct(model: Autoencoder, rows: Tensor) -> Tensor:
+    """Return the mean of the data given the mean code of each row, shape (n, \\*shape)."""
+    return in_batches(model.reconstruct, rows, _device(model))
+
+
+def _mean(distribution: Distribution) -> Tensor:
+    return distribution.mean
+
+
+def nats(model: Autoencoder, objective: Objective, rows: Tensor, draws: int = DRAWS, seed: int = 0) -> Tensor:
+    """Return (a bound on) the log likelihood of each row, the higher the more familiar.
+
+    The code is drawn `draws` times with the same noise for every row, in mirrored pairs, so that a row always gets the same
+    score whatever rows stand beside it. A deterministic code is decoded once.
+
+    Parameters
+    ----------
+    model : Autoencoder
+    objective : Objective
+        Its terms in nats are summed, each with weight 1, nothing corrupted.
+    rows : Tensor of shape (n, \\*shape)
+    draws : int
+    seed : int
+
+    Returns
+    -------
+    Tensor of shape (n,), float32, nats
+    """
+
+    def score(x: Tensor) -> Tensor:
+        count = 1 if isinstance(model.encode(x[:1]), Delta) else draws
+        total = torch.zeros(len(x), device=x.device)
+        for draw in range(count):
+            noise = SharedNoise(seed + draw // 2, mirrored=bool(draw % 2)) if count > 1 else None
+            terms = objective(model, x, x, Context(noise=noise))
+            total = total - torch.stack([terms[name] for name in objective.nats]).sum(0)
+        return total / count
+
+    return in_batches(score, rows, _device(model))

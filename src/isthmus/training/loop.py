@@ -1,0 +1,337 @@
+"""The training loop: order, steps, evaluations, the best weights, early stopping, checkpoints, interruption."""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from isthmus.distributions import GeneratorNoise
+from isthmus.errors import DataError, TrainingError
+from isthmus.models import Autoencoder
+from isthmus.objectives import Context, Objective
+from isthmus.training import checkpoint as checkpoints
+from isthmus.training.callbacks import Callback
+from isthmus.training.config import TrainingConfig
+from isthmus.training.history import History, Row
+from isthmus.training.order import Order
+from isthmus.training.step import AutogradStep, Step, weighted
+from isthmus.training.world import World
+
+FLUSH = 20
+EVALUATION_ROWS = 4096
+StepFactory = Callable[[Autoencoder, Objective, TrainingConfig, World], Step]
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run went. The model holds the best weights.
+
+    Attributes
+    ----------
+    history : History
+    best_step : int
+        Step whose weights were kept.
+    best_loss : float
+        Their held-out loss, nats per row (the training loss without held-out rows).
+    stopped : {"steps", "early", "interrupted"}
+    steps : int
+        Steps made.
+    seconds : float
+        Time spent, evaluations included.
+    """
+
+    history: History
+    best_step: int
+    best_loss: float
+    stopped: str
+    steps: int
+    seconds: float
+
+
+class _Interrupt(AbstractContextManager["_Interrupt"]):
+    """Turns the first Ctrl-C into a flag; the second raises as usual. Only the main thread can listen."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._before: Any = None
+
+    def __enter__(self) -> _Interrupt:
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def _note(self, signum: int, frame: FrameType | None) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+
+
+class _Run:
+    """State of one run; `fit` is its front."""
+
+    def __init__(self, model: Autoencoder, objective: Objective, rows: Tensor, target: Tensor | None, config: TrainingConfig) -> None:
+        self.config = config
+        self.world = World.join(config.device, config.devices)
+        device = self.world.device
+        self.model = model.to(device).train()
+        self.objective = objective.to(device).train()
+        self.rows = rows.to(device)
+        self.target = self.rows if target is None else target.to(device)
+        self.batch = min(config.batch, len(rows)) // self.world.size * self.world.size
+        if self.batch == 0:
+            raise DataError(f"{len(rows)} training row(s) cannot be shared by {self.world.size} processes; use fewer devices")
+        self.order = Order(len(rows), self.batch, config.seed, device=device)
+        self.generator = torch.Generator(device).manual_seed(config.seed + 1)
+        self.context = Context(
+            training=True,
+            noise=GeneratorNoise(self.generator, self.world.rank, self.world.size),
+            corrupt=True,
+            batch_mean=self.world.batch_mean,
+        )
+        self.every = config.evaluate_every or max(50, self.order.per_epoch)
+        self.history = History()
+        self.tensors = {f"model.{k}": v for k, v in model.state_dict().items()} | {
+            f"objective.{k}": v for k, v in objective.state_dict().items()
+        }
+        self.world.share(list(self.tensors.values()))
+        self.best: dict[str, Tensor] = {}
+        self.best_loss = math.inf
+        self.best_step = 0
+        self.stale = 0
+        self.step = 0
+        self.seconds = 0.0
+        self.pending: list[dict[str, Tensor]] = []
+        self.sums: dict[str, float] = {}
+        self.counted = 0
+        self.held_out: tuple[Tensor, Tensor] | None = None
+
+    def current(self) -> dict[str, Tensor]:
+        """Tensors of model and objective by name, as they are now."""
+        found = {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        return found | {f"objective.{k}": v for k, v in self.objective.state_dict().items()}
+
+    def make_step(self, engine: Step) -> None:
+        index = self.world.mine(next(self.order))
+        x = self.rows.index_select(0, index)
+        target = x if self.target is self.rows else self.target.index_select(0, index)
+        self.context.step = self.step
+        self.pending.append(engine(x, target, self.context))
+        self.step += 1
+
+    def flush(self) -> dict[str, float]:
+        """Read the pending terms, guard against NaN and inf, and add them up."""
+        if not self.pending:
+            return {}
+        names = list(self.pending[0])
+        table = self.world.mean(torch.stack([torch.stack([terms[name] for name in names]) for terms in self.pending]))
+        values: list[list[float]] = table.tolist()
+        self.pending = []
+        for offset, row in enumerate(values):
+            for name, value in zip(names, row):
+                if not math.isfinite(value):
+                    self.diverged(self.step - len(values) + offset, name, value)
+                self.sums[name] = self.sums.get(name, 0.0) + value
+        self.counted += len(values)
+        return dict(zip(names, values[-1]))
+
+    def diverged(self, step: int, term: str, value: float) -> None:
+        self.restore()
+        kept = f"; the best weights so far (step {self.best_step}) are kept" if self.best else ""
+        raise TrainingError(
+            f"the term {term!r} became {value} at step {step}{kept}. Lower the learning rate (now {self.config.learning_rate:g}), "
+            "clip the gradient (clip=1.0), add warm-up steps, or scale the data"
+        )
+
+    def evaluate(self) -> dict[str, float]:
+        """Mean terms over the held-out rows, with the same noise each time."""
+        if self.held_out is None:
+            return {}
+        self.model.eval()
+        noise = GeneratorNoise(torch.Generator(self.world.device).manual_seed(self.config.seed + 2))
+        context = Context(step=self.step, noise=noise, corrupt=True)
+        totals: dict[str, Tensor] = {}
+        with torch.inference_mode():
+            for x, target in zip(*(part.split(EVALUATION_ROWS) for part in self.held_out)):
+                for name, values in self.objective(self.model, x, target, context).items():
+                    totals[name] = totals.get(name, 0) + values.double().sum()  # pyright: ignore
+        self.model.train()
+        return {name: float(total) / len(self.held_out[0]) for name, total in totals.items()}
+
+    def record(self, seconds: float) -> tuple[Row, bool]:
+        """Add a row to the history and keep the weights if they are the best."""
+        weights = self.objective.weights(Context(step=self.step))
+        train = {name: total / self.counted for name, total in self.sums.items() if name != "loss"}
+        held = self.evaluate()
+        row: Row = {"step": self.step, "epoch": self.step / self.order.per_epoch, "seconds": self.seconds + seconds}
+        row |= {"learning_rate": self.config.rate(self.step - 1), "samples_per_second": self.rate(row["seconds"])}
+        row |= {"train": _total(train, weights)} | ({"held_out": _total(held, weights)} if held else {})
+        row |= {f"train_{name}": value for name, value in train.items()} | {f"held_out_{name}": value for name, value in held.items()}
+        self.history.add(row)
+        self.sums, self.counted = {}, 0
+        loss = row.get("held_out", row["train"])
+        better = not held or loss < self.best_loss
+        if better:
+            self.best = {name: tensor.clone() for name, tensor in self.current().items()}
+            self.best_loss, self.best_step, self.stale = loss, self.step, 0
+        else:
+            self.stale += 1
+        return row, better
+
+    def rate(self, seconds: float) -> float:
+        before = self.history[-1] if len(self.history) else {"step": 0.0, "seconds": 0.0}
+        return (self.step - before["step"]) * self.batch / max(1e-9, seconds - before["seconds"])
+
+    def restore(self) -> None:
+        """Put the best weights into the model."""
+        if self.best:
+            checkpoints.copy_into(self.current(), self.best)
+
+    def save(self, path: Path, engine: Step, key: str, seconds: float) -> None:
+        tensors = self.current() | {f"best.{k}": v for k, v in self.best.items()} | {f"engine.{k}": v for k, v in engine.state().items()}
+        tensors["generator"] = self.generator.get_state()
+        state = {"fingerprint": key, "step": self.step, "history": self.history.rows, "best_loss": self.best_loss, "seconds": seconds}
+        checkpoints.save(path, tensors, state | {"best_step": self.best_step, "stale": self.stale})
+
+    def load(self, path: Path, engine: Step, key: str) -> None:
+        tensors, state = checkpoints.load(path, key)
+        checkpoints.copy_into(self.current(), tensors)
+        self.best = {k: v.to(self.world.device) for k, v in checkpoints.select(tensors, "best.").items()}
+        engine.load_state(checkpoints.select(tensors, "engine."))
+        self.generator.set_state(tensors["generator"])
+        self.step, self.best_step, self.stale = state["step"], state["best_step"], state["stale"]
+        self.best_loss, self.seconds = state["best_loss"], state["seconds"]
+        self.history = History(state["history"])
+        self.order = Order(len(self.rows), self.batch, self.config.seed, self.step, self.world.device)
+
+
+def _total(means: dict[str, float], weights: dict[str, float]) -> float:
+    return float(weighted({k: torch.tensor(v, dtype=torch.float64) for k, v in means.items()}, weights))
+
+
+def fit(
+    model: Autoencoder,
+    objective: Objective,
+    rows: Tensor,
+    *,
+    target: Tensor | None = None,
+    held_out: Tensor | None = None,
+    held_out_target: Tensor | None = None,
+    config: TrainingConfig | None = None,
+    callbacks: Sequence[Callback] = (),
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
+    engine: StepFactory = AutogradStep,
+) -> Result:
+    """Train `model` on tensors in memory and leave its best weights in it.
+
+    Parameters
+    ----------
+    model : Autoencoder
+        Trained in place, moved to the device.
+    objective : Objective
+    rows : Tensor of shape (n, \\*shape)
+        Inputs, preprocessed, float32.
+    target : Tensor of shape (n, ...), optional
+        What is to be rebuilt; the inputs themselves if None.
+    held_out, held_out_target : Tensor, optional
+        Rows that are never trained on: they decide which weights are kept and when to stop.
+    config : TrainingConfig, optional
+    callbacks : sequence of Callback
+    checkpoint : path, optional
+        File that holds the run's state after every evaluation.
+    resume : bool
+        Go on from `checkpoint`, with the same curve as a run that was never stopped.
+    engine : callable
+        Makes the `Step`.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    TrainingError
+        If a term becomes NaN or infinite: names the step, the term and the mend. The model holds the best weights so far.
+    DataError
+        If there is no row, or fewer than processes.
+    ArtifactError
+        If `resume` is asked for and the checkpoint is missing, broken or of another run.
+
+    Examples
+    --------
+    >>> from isthmus.families import get
+    >>> from isthmus.fields import Field
+    >>> model, objective = get("undercomplete")([Field("x", "numbers", (4,))], latent=2)
+    >>> result = fit(model, objective, torch.rand(64, 4), config=TrainingConfig(steps=5))
+    >>> result.steps
+    5
+    """
+    if len(rows) == 0:
+        raise DataError("there is no row to train on")
+    run = _Run(model, objective, rows, target, config or TrainingConfig())
+    if held_out is not None and len(held_out):
+        held = held_out.to(run.world.device)
+        run.held_out = (held, held if held_out_target is None else held_out_target.to(run.world.device))
+    step = engine(model, objective, run.config, run.world)
+    path = Path(checkpoint) if checkpoint is not None else None
+    key = checkpoints.fingerprint(run.config, rows, run.tensors) if path else ""
+    if resume and path:
+        run.load(path, step, key)
+    watchers = callbacks if run.world.leads else ()
+    for watcher in watchers:
+        watcher.started(run.config, run.step)
+    with _Interrupt() as interrupt:
+        stopped, seconds = _train(run, step, interrupt, watchers, path, key)
+    run.restore()
+    model.eval()
+    for watcher in watchers:
+        watcher.finished(stopped)
+    return Result(run.history, run.best_step, run.best_loss, stopped, run.step, seconds)
+
+
+def _train(
+    run: _Run, engine: Step, interrupt: _Interrupt, watchers: Sequence[Callback], path: Path | None, key: str
+) -> tuple[str, float]:
+    config, start = run.config, time.perf_counter()
+    stopped = _why(run, False)
+    while not stopped:
+        run.make_step(engine)
+        due = run.step % run.every == 0 or run.step == config.steps
+        if not due and run.step % FLUSH and not (interrupt.asked and run.world.size == 1):
+            continue
+        newest = run.flush()
+        asked = run.world.any(interrupt.asked)
+        for watcher in watchers:
+            watcher.stepped(run.step, newest)
+        if not (due or asked):
+            continue
+        row, better = run.record(time.perf_counter() - start)
+        for watcher in watchers:
+            watcher.evaluated(row, better)
+        stopped = _why(run, asked)
+        if path and run.world.leads and not (asked and not due):
+            run.save(path, engine, key, row["seconds"])
+    return stopped, run.seconds + time.perf_counter() - start
+
+
+def _why(run: _Run, asked: bool) -> str:
+    if run.step >= run.config.steps:
+        return "steps"
+    if run.config.patience is not None and run.stale >= run.config.patience:
+        return "early"
+    return "interrupted" if asked else ""

@@ -1,0 +1,40 @@
+"""Shared fixtures: small real data, and the folder of larger real data where there is one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+
+def data_folder() -> Path | None:
+    """Return the folder named by ISTHMUS_DATA, or the one beside the checkout, if it is there."""
+    named = os.environ.get("ISTHMUS_DATA")
+    folder = Path(named) if named else Path(__file__).resolve().parents[2] / "shared" / "data"
+    return folder if folder.is_dir() else None
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    folder = data_folder()
+    if folder is None:
+        pytest.skip("needs the real data sets: set ISTHMUS_DATA to their folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def digits() -> np.ndarray:
+    """scikit-learn's digits as pictures in [0, 1], shape (1797, 8, 8, 1)."""
+    from sklearn.datasets import load_digits
+
+    return (load_digits().images / 16)[..., None].astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def cancer() -> np.ndarray:
+    """scikit-learn's breast cancer table, shape (569, 30)."""
+    from sklearn.datasets import load_breast_cancer
+
+    return load_breast_cancer().data
