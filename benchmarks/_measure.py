@@ -13,12 +13,10 @@ from typing import Any
 import numpy as np
 from _tasks import Contender, Task, reconstruction_error
 
-LEAST_ROUNDS = 3
-
 
 @dataclass(frozen=True)
 class Plan:
-    """How long to measure: so many rounds, fewer (but three) once a task has used its seconds; `run` is the length aimed at of one run."""
+    """How long to measure: at least so many rounds, and more until a task has used its seconds; `run` is the length aimed at of one run."""
 
     rounds: int
     seconds: float
@@ -103,10 +101,8 @@ def race(contenders: Sequence[Contender], task: Task, plan: Plan) -> list[Lane]:
     gc.freeze()
     for lane in lanes:
         lane.calibrate(plan.run)
-    end = time.perf_counter() + plan.seconds
-    for i in range(plan.rounds):
-        if i >= LEAST_ROUNDS and time.perf_counter() > end:
-            break
-        for lane in random.Random(i).sample(lanes, len(lanes)):
+    end, order = time.perf_counter() + plan.seconds, random.Random(0)
+    while len(lanes[0].training) < plan.rounds or time.perf_counter() < end:
+        for lane in order.sample(lanes, len(lanes)):
             lane.run()
     return lanes

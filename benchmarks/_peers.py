@@ -119,7 +119,7 @@ class Pythae:
 
 class PyOD:
     name = "pyod"
-    note = "no batch norm, dropout, weight decay, scaling; AutoEncoder: ReLU on the code too, Kaiming start; encoding by its inner torch module"
+    note = "no batch norm, dropout, weight decay, scaling; AutoEncoder: ReLU on the code too; encoding by its inner module"
 
     def missing(self) -> str | None:
         return _missing("pyod")
@@ -151,7 +151,7 @@ class PyOD:
         return AutoEncoder(hidden_neuron_list=list(task.widths[1:]), **common)
 
     def _vae(self, task: Task, common: dict[str, Any]) -> Any:
-        """Its default capacity of 0 cuts the KL term off; unlimited, and with beta = 2 / features, its loss is the task's up to a factor."""
+        """Its default capacity of 0 cuts the KL term off; unlimited and with beta = 2 / features its loss is the task's up to a factor."""
         from pyod.models.vae import VAE
 
         hidden = list(task.widths[1:-1])

@@ -28,16 +28,17 @@ FORMAT = "{:<24}{:>13}{:>6}{:>8}{:>9}{:>15}{:>6}{:>8}{:>9}{:>16}{:>8}"
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="three tasks, fewer rows, three rounds: under 90 s")
+    parser.add_argument("--quick", action="store_true", help="three tasks, fewer rows, fewer rounds: under 90 s")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="thread counts, one process each (default: 1 2)")
-    parser.add_argument("--rounds", type=int, help="interleaved repeats (default: 5, quick: 3)")
-    parser.add_argument("--seconds", type=float, default=45.0, help="limit per task and thread count, after three rounds (default: 45)")
+    parser.add_argument("--rounds", type=int, help="least number of interleaved repeats (default: 5, quick: 3)")
+    parser.add_argument("--seconds", type=float, help="repeat until a task has used so many (default: 20, quick: 3)")
     parser.add_argument("--tasks", nargs="+", help="only tasks whose name contains one of these, e.g. vae-128")
     parser.add_argument("--contenders", nargs="+", help="only contenders whose name contains one of these; the tight loop always runs")
     parser.add_argument("--json", type=Path, help="write every figure and each round to this file")
     parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    options.rounds = options.rounds or (3 if options.quick else 5)
+    rounds, seconds = (3, 3.0) if options.quick else (5, 20.0)
+    options.rounds, options.seconds = options.rounds or rounds, options.seconds or seconds
     return options
 
 
@@ -48,7 +49,7 @@ def chosen(name: str, parts: list[str] | None) -> bool:
 def chosen_tasks(options: argparse.Namespace) -> list[Task]:
     from _tasks import tasks
 
-    found = tasks(1024, 8192) if options.quick else tasks(2048, 16384)
+    found = tasks(1024, 4096) if options.quick else tasks(2048, 16384)
     if options.quick and not options.tasks:
         return [task for task in found if task.name in QUICK_TASKS]
     return [task for task in found if chosen(task.name, options.tasks)]
@@ -116,7 +117,7 @@ def work(options: argparse.Namespace) -> None:
     peak = gemm_peak()
     print(f"\n=== {threads} thread{'s' * (threads > 1)}: torch.mm reaches {peak / 1e9:.0f} GFLOP/s in float32 ===")
     contenders = chosen_contenders(options)
-    plan = Plan(options.rounds, options.seconds, run=0.1 if options.quick else 0.15)
+    plan = Plan(options.rounds, options.seconds, run=0.06 if options.quick else 0.15)
     results: list[dict[str, Any]] = []
     for task in chosen_tasks(options):
         found = rows(race(contenders, task, plan), peak)

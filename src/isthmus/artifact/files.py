@@ -81,7 +81,9 @@ def write_folder(path: Path, entry: dict[str, Any], tensors: dict[str, Tensor], 
                 os.fsync(file.fileno())
         _swap(beside, path)
     except OSError as error:
-        raise ArtifactError(f"cannot write {path}: {error.strerror or error}. Free space or choose another folder; nothing was changed") from error
+        raise ArtifactError(
+            f"cannot write {path}: {error.strerror or error}. Free space or choose another folder; nothing was changed"
+        ) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return path

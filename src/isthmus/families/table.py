@@ -61,7 +61,9 @@ FAMILIES: dict[str, Family] = {
         Family("undercomplete", "a code narrower than the input: compress and rebuild", undercomplete.build),
         Family("sparse", "few units active per input, also when the code is wider than the input", sparse.build),
         Family("denoising", "corrupted in, clean out", denoising.build),
-        Family("variational", "a distribution per input and a prior: a continuous code, and new samples", variational.build, generative=True),
+        Family(
+            "variational", "a distribution per input and a prior: a continuous code, and new samples", variational.build, generative=True
+        ),
     )
 }
 

@@ -50,7 +50,9 @@ class Autoencoder(nn.Module):
     torch.Size([3, 5])
     """
 
-    def __init__(self, encoder: Network, bottleneck: Bottleneck, decoder: Network, likelihood: Likelihood, prior: Prior | None = None) -> None:
+    def __init__(
+        self, encoder: Network, bottleneck: Bottleneck, decoder: Network, likelihood: Likelihood, prior: Prior | None = None
+    ) -> None:
         super().__init__()
         _meet("encoder's output", prod(encoder.shape_out), "bottleneck's input", bottleneck.multiplier * bottleneck.latent)
         _meet("code", bottleneck.latent, "decoder's input", prod(decoder.shape_in))

@@ -95,8 +95,9 @@ def _uniform(layer: nn.Linear | nn.Conv2d | nn.ConvTranspose2d, generator: torch
     outputs_first = not isinstance(layer, nn.ConvTranspose2d)
     fan_in = layer.weight[0].numel() if outputs_first else layer.weight[:, 0].numel() // 4
     bound = 1 / math.sqrt(fan_in)
-    for parameter in (layer.weight, layer.bias):
-        fill_uniform(parameter, bound, generator)
+    fill_uniform(layer.weight, bound, generator)
+    if layer.bias is not None:
+        fill_uniform(layer.bias, bound, generator)
 
 
 def fill_uniform(parameter: Tensor, bound: float, generator: torch.Generator) -> None:

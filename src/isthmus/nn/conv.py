@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 from math import prod
+from typing import cast
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -53,7 +55,9 @@ class ConvEncoder(Network):
     torch.Size([2, 8])
     """
 
-    def __init__(self, shape_in: Sequence[int], shape_out: Sequence[int], channels: Sequence[int] = (32, 64), activation: str = "silu") -> None:
+    def __init__(
+        self, shape_in: Sequence[int], shape_out: Sequence[int], channels: Sequence[int] = (32, 64), activation: str = "silu"
+    ) -> None:
         super().__init__()
         height, width, colours = self.shape_in = _check_picture(shape_in, "shape_in")
         self.shape_out = tuple(shape_out)
@@ -63,6 +67,11 @@ class ConvEncoder(Network):
         self.convs = nn.ModuleList(nn.Conv2d(a, b, 4, stride=2, padding=1) for a, b in pairwise(widths))
         self.inner = (widths[-1], sizes(height, self.stages)[-1], sizes(width, self.stages)[-1])
         self.dense = nn.Linear(prod(self.inner), prod(self.shape_out))
+
+    @property
+    def convolutions(self) -> list[nn.Conv2d]:
+        """The convolutions in order."""
+        return cast("list[nn.Conv2d]", list(self.convs))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, H, W, C) to (batch, \\*shape_out)."""
@@ -74,8 +83,8 @@ class ConvEncoder(Network):
 
     def gain(self) -> Tensor:
         """Norm of the first kernel's weights for each input channel, shape (C,)."""
-        first = self.convs[0] if self.stages else self.dense
-        return first.weight.transpose(0, 1).flatten(1).norm(dim=1)  # pyright: ignore[reportCallIssue, reportUnknownMemberType, reportUnknownVariableType]
+        weight = self.convolutions[0].weight if self.stages else self.dense.weight.unflatten(1, (self.inner[0], -1))
+        return torch.linalg.vector_norm(weight.transpose(0, 1).flatten(1), dim=1)
 
 
 @register("network.conv_decoder")
@@ -106,15 +115,17 @@ class ConvDecoder(Network):
     torch.Size([2, 1, 19, 30, 3])
     """
 
-    def __init__(self, shape_in: Sequence[int], shape_out: Sequence[int], channels: Sequence[int] = (32, 64), activation: str = "silu") -> None:
+    def __init__(
+        self, shape_in: Sequence[int], shape_out: Sequence[int], channels: Sequence[int] = (32, 64), activation: str = "silu"
+    ) -> None:
         super().__init__()
         self.shape_in = tuple(shape_in)
         self.shape_out = tuple(shape_out)
         height, width, colours = _check_picture(self.shape_out[1:], "shape_out after its first entry")
         self.activation = _activation(activation)
+        widths = (colours * self.shape_out[0], *check_widths(channels, "channels"))[::-1]
         self.stages = len(channels)
         self.steps = tuple(zip(sizes(height, self.stages), sizes(width, self.stages)))[::-1]
-        widths = (colours * self.shape_out[0], *check_widths(channels, "channels"))[::-1]
         self.inner = (widths[0], *self.steps[0])
         self.dense = nn.Linear(prod(self.shape_in), prod(self.inner))
         self.convs = nn.ModuleList(nn.ConvTranspose2d(a, b, 4, stride=2, padding=1) for a, b in pairwise(widths))
@@ -129,7 +140,7 @@ class ConvDecoder(Network):
 
     def gain(self) -> Tensor:
         """Norm of the dense layer's columns, shape (inputs,)."""
-        return self.dense.weight.norm(dim=0)
+        return torch.linalg.vector_norm(self.dense.weight, dim=0)
 
 
 _activation = activation

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 from math import prod
+from typing import cast
 
+import torch
 from torch import Tensor, nn
 
 from isthmus.nn.base import Network, activation, check_widths
@@ -45,6 +47,11 @@ class MLP(Network):
         widths = (prod(self.shape_in), *check_widths(hidden, "hidden"), prod(self.shape_out))
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
 
+    @property
+    def linears(self) -> list[nn.Linear]:
+        """The layers in order."""
+        return cast("list[nn.Linear]", list(self.layers))
+
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, \\*shape_in) to (batch, \\*shape_out)."""
         h = x.flatten(1) if x.ndim > 2 else x
@@ -56,7 +63,7 @@ class MLP(Network):
 
     def gain(self) -> Tensor:
         """Norm of the first layer's columns, shape (inputs,)."""
-        return self.layers[0].weight.norm(dim=0)  # pyright: ignore[reportCallIssue, reportUnknownMemberType, reportUnknownVariableType]
+        return torch.linalg.vector_norm(self.linears[0].weight, dim=0)
 
 
 _activation = activation

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 from math import prod
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -86,22 +87,26 @@ class TiedMLP(Tied):
         """Say whether the encoder's layers, reversed, are this decoder's."""
         if not isinstance(encoder, MLP):
             return False
-        shapes = [tuple(layer.weight.shape) for layer in encoder.layers][::-1]  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+        shapes = [tuple(layer.weight.shape) for layer in encoder.linears][::-1]
         wanted = list(pairwise(self.widths))
         return shapes[1:] == wanted[1:] and shapes[0][1] == wanted[0][1] and shapes[0][0] % wanted[0][0] == 0
 
     def forward(self, z: Tensor) -> Tensor:
         """Map (batch, \\*shape_in) to (batch, \\*shape_out)."""
         h = z.flatten(1)
-        layers = list(self.encoder.layers)[::-1]  # pyright: ignore[reportArgumentType, reportUnknownVariableType, reportUnknownArgumentType]
-        for depth, (layer, bias) in enumerate(zip(layers, self.biases)):  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-            h = functional.linear(h, layer.weight[: self.widths[depth]].t(), bias)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
-            h = self.activation(h) if depth < len(layers) - 1 else h  # pyright: ignore[reportUnknownArgumentType]
+        layers = self._mlp.linears[::-1]
+        for depth, (layer, bias) in enumerate(zip(layers, self.biases)):
+            h = functional.linear(h, layer.weight[: self.widths[depth]].t(), bias)
+            h = self.activation(h) if depth < len(layers) - 1 else h
         return h.view(-1, *self.shape_out)
 
     def gain(self) -> Tensor:
         """Norm of the rows of the encoder's last layer, shape (latent,)."""
-        return self.encoder.layers[-1].weight[: self.widths[0]].norm(dim=1)  # pyright: ignore
+        return torch.linalg.vector_norm(self._mlp.linears[-1].weight[: self.widths[0]], dim=1)
+
+    @property
+    def _mlp(self) -> MLP:
+        return cast("MLP", self.encoder)
 
 
 @register("network.tied_conv")
@@ -130,7 +135,9 @@ class TiedConv(Tied):
     torch.Size([3, 1, 9, 8, 1])
     """
 
-    def __init__(self, shape_in: Sequence[int], shape_out: Sequence[int], channels: Sequence[int] = (32, 64), activation: str = "silu") -> None:
+    def __init__(
+        self, shape_in: Sequence[int], shape_out: Sequence[int], channels: Sequence[int] = (32, 64), activation: str = "silu"
+    ) -> None:
         super().__init__()
         self.shape_in = tuple(shape_in)
         self.shape_out = tuple(shape_out)
@@ -146,22 +153,26 @@ class TiedConv(Tied):
         """Say whether the encoder's layers, reversed, are this decoder's."""
         if not isinstance(encoder, ConvEncoder) or encoder.shape_in != self.shape_out[1:]:
             return False
-        widths = (encoder.shape_in[2], *(conv.weight.shape[0] for conv in encoder.convs))  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+        widths = (encoder.shape_in[2], *(conv.weight.shape[0] for conv in encoder.convolutions))
         return widths == self.channels and self.shape_out[0] == 1 and prod(encoder.shape_out) % prod(self.shape_in) == 0
 
     def forward(self, z: Tensor) -> Tensor:
         """Map (batch, \\*shape_in) to (batch, 1, H, W, C)."""
-        encoder = self.encoder
-        latent = prod(self.shape_in)
-        h = functional.linear(z.flatten(1), encoder.dense.weight[:latent].t(), self.biases[0])  # pyright: ignore
+        encoder = self._conv
+        inner, *others = self.biases
+        h = functional.linear(z.flatten(1), encoder.dense.weight[: prod(self.shape_in)].t(), inner)
         h = h.view(-1, self.channels[-1], *self.steps[0])
-        for conv, bias, (height, width) in zip(list(encoder.convs)[::-1], list(self.biases)[1:], self.steps[1:]):  # pyright: ignore
-            h = functional.conv_transpose2d(self.activation(h), conv.weight, bias, stride=2, padding=1)[:, :, :height, :width]  # pyright: ignore
+        for conv, bias, (height, width) in zip(encoder.convolutions[::-1], others, self.steps[1:]):
+            h = functional.conv_transpose2d(self.activation(h), conv.weight, bias, stride=2, padding=1)[:, :, :height, :width]
         return h.permute(0, 2, 3, 1).unsqueeze(1)
 
     def gain(self) -> Tensor:
         """Norm of the rows of the encoder's dense layer, shape (latent,)."""
-        return self.encoder.dense.weight[: prod(self.shape_in)].norm(dim=1)  # pyright: ignore
+        return torch.linalg.vector_norm(self._conv.dense.weight[: prod(self.shape_in)], dim=1)
+
+    @property
+    def _conv(self) -> ConvEncoder:
+        return cast("ConvEncoder", self.encoder)
 
 
 _activation = activation

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from torch import Tensor, nn
 
@@ -150,8 +150,8 @@ class Sum(Objective):
             If two parts use the same name.
         """
         found: dict[str, Tensor] = {}
-        for part in self.parts:
-            new: dict[str, Tensor] = part.terms(model, passage, context)  # pyright: ignore
+        for part in self._objectives:
+            new = part.terms(model, passage, context)
             if found.keys() & new.keys():
                 raise ConfigError(f"two objectives have a term of the same name: {sorted(found.keys() & new.keys())}")
             found |= new
@@ -159,4 +159,8 @@ class Sum(Objective):
 
     def weights(self, context: Context) -> dict[str, float]:
         """Return the weights of all parts."""
-        return {name: weight for part in self.parts for name, weight in part.weights(context).items()}  # pyright: ignore
+        return {name: weight for part in self._objectives for name, weight in part.weights(context).items()}
+
+    @property
+    def _objectives(self) -> list[Objective]:
+        return cast("list[Objective]", list(self.parts))

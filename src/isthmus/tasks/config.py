@@ -99,6 +99,28 @@ class Config:
         return cls(**{name: _fit_type(name, value, kinds[name], where) for name, value in entries.items() if value is not None})
 
     @classmethod
+    def parse(cls, path: str | Path) -> dict[str, Any]:
+        """Return the entries of a TOML or YAML file, unchecked.
+
+        Raises
+        ------
+        ConfigError
+            If the file is missing or not readable as its ending says.
+        """
+        path = Path(path)
+        yaml = path.suffix in (".yaml", ".yml")
+        try:
+            text = path.read_text(encoding="utf-8")
+            entries = _parse_yaml(text) if yaml else tomllib.loads(text)
+        except OSError as error:
+            raise ConfigError(f"cannot read the config file {path}: {error.strerror}") from error
+        except ValueError as error:
+            raise ConfigError(f"{path} is not valid {'YAML' if yaml else 'TOML'}: {error}") from error
+        if not isinstance(entries, dict):
+            raise ConfigError(f"{path} must hold lines such as `latent{': ' if yaml else ' = '}16`, one setting each")
+        return entries  # pyright: ignore[reportUnknownVariableType]
+
+    @classmethod
     def read(cls, path: str | Path) -> Config:
         """Read a TOML or YAML file.
 
@@ -107,20 +129,10 @@ class Config:
         ConfigError
             If the file is missing, not readable as its ending says, or holds an unknown or wrong entry.
         """
-        path = Path(path)
-        try:
-            text = path.read_text(encoding="utf-8")
-            entries = _parse_yaml(text) if path.suffix in (".yaml", ".yml") else tomllib.loads(text)
-        except OSError as error:
-            raise ConfigError(f"cannot read the config file {path}: {error.strerror}") from error
-        except ValueError as error:
-            raise ConfigError(f"{path} is not valid {'YAML' if path.suffix in ('.yaml', '.yml') else 'TOML'}: {error}") from error
-        if not isinstance(entries, dict):
-            raise ConfigError(f"{path} must hold lines such as `latent: 16`, one setting each")
-        return cls.from_mapping(entries, str(path))  # pyright: ignore[reportUnknownArgumentType]
+        return cls.from_mapping(cls.parse(path), str(path))
 
-    def write(self, path: str | Path) -> None:
-        """Write the given entries as TOML or, by the ending, YAML.
+    def write(self, path: str | Path, reading: Mapping[str, Any] | None = None) -> None:
+        """Write the given entries, and options for reading the data, as TOML or, by the ending, YAML.
 
         Raises
         ------
@@ -129,7 +141,9 @@ class Config:
         """
         path = Path(path)
         colon = ": " if path.suffix in (".yaml", ".yml") else " = "
-        lines = [f"# {text}\n{name}{colon}{json.dumps(self.given()[name])}" for name, (_, text) in self.help().items() if name in self.given()]
+        entries = {**(reading or {}), **self.given()}
+        notes = {name: text for name, (_, text) in self.help().items()}
+        lines = [f"# {notes.get(name, 'how the data are read')}\n{name}{colon}{json.dumps(value)}" for name, value in entries.items()]
         with atomic_path(path) as beside:
             beside.write_text("\n".join(lines) + "\n", encoding="utf-8")
 

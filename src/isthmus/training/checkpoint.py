@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -30,7 +30,7 @@ def fingerprint(config: TrainingConfig, rows: Tensor, names: Mapping[str, Tensor
 
 def save(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
     """Write a checkpoint beside and rename it, so that the old one stays whole until the new one is."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save_file  # pyright: ignore[reportUnknownVariableType]
 
     packed = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     with atomic_path(path) as beside:
@@ -45,14 +45,15 @@ def load(path: Path, expected: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     ArtifactError
         If the file is missing, broken, or belongs to another run.
     """
-    from safetensors import SafetensorError, safe_open
+    import safetensors
+    from safetensors import SafetensorError
 
     if not path.is_file():
         raise ArtifactError(f"no checkpoint at {path}: start without resume, or name the right file")
     try:
-        with safe_open(str(path), framework="pt") as file:  # pyright: ignore
-            metadata: dict[str, str] = file.metadata() or {}  # pyright: ignore
-            tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # pyright: ignore
+        with cast("Any", safetensors).safe_open(str(path), framework="pt") as file:
+            metadata: dict[str, str] = file.metadata() or {}
+            tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         state: dict[str, Any] = json.loads(metadata["isthmus"])
         known, found = state["format"], state["fingerprint"]
     except (SafetensorError, KeyError, ValueError, TypeError, OSError) as error:

@@ -45,14 +45,14 @@ def fit_linear(model: Autoencoder, rows: Tensor) -> Tensor:
     vectors, shares = _leading(flat, mean, model.latent)
     count = vectors.shape[1]
     with torch.no_grad():
-        first = encoder.layers[0]
+        first = encoder.linears[0]
         for parameter in (*encoder.parameters(), *decoder.parameters()):
             parameter.zero_()
-        first.weight[:count] = vectors.T  # pyright: ignore
-        first.bias[:count] = -(mean @ vectors)  # pyright: ignore
+        first.weight[:count] = vectors.T
+        first.bias[:count] = -(mean @ vectors)
         if isinstance(decoder, MLP):
-            decoder.layers[0].weight[:, :count] = vectors  # pyright: ignore
-        (decoder.layers[0].bias if isinstance(decoder, MLP) else decoder.biases[0]).copy_(mean)  # pyright: ignore
+            decoder.linears[0].weight[:, :count] = vectors
+        (decoder.linears[0].bias if isinstance(decoder, MLP) else decoder.biases[0]).copy_(mean)
     return shares
 
 
@@ -60,14 +60,17 @@ def _leading(flat: Tensor, mean: Tensor, latent: int) -> tuple[Tensor, Tensor]:
     """Leading eigenvectors of the covariance (d, k), signs fixed by the largest entry, and their shares of the variance."""
     n, d = flat.shape
     k = min(latent, n, d)
+    values: Tensor
+    vectors: Tensor
+    left: Tensor
     if n >= d:
         centred = flat - mean.to(flat.dtype)
-        values, vectors = torch.linalg.eigh((centred.T @ centred).double())
+        values, vectors = torch.linalg.eigh((centred.T @ centred).double())  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
         vectors = vectors[:, -k:].flip(1)
     else:
         centred = flat.double() - mean
-        values, left = torch.linalg.eigh(centred @ centred.T)
-        vectors = torch.linalg.qr(centred.T @ left[:, -k:].flip(1))[0]
+        values, left = torch.linalg.eigh(centred @ centred.T)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        vectors, _ = torch.linalg.qr(centred.T @ left[:, -k:].flip(1))  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
     top = vectors.abs().argmax(0)
     vectors = vectors * vectors[top, torch.arange(k)].sign()
     return vectors, (values.flip(0)[:k] / values.sum().clamp_min(1e-300)).clamp_min(0)

@@ -74,7 +74,15 @@ class TrainingConfig:
     devices: int = 1
 
     def __post_init__(self) -> None:
-        for name, lowest in (("steps", 1), ("batch", 1), ("warmup", 0), ("patience", 1), ("evaluate_every", 1), ("seed", 0), ("devices", 1)):
+        for name, lowest in (
+            ("steps", 1),
+            ("batch", 1),
+            ("warmup", 0),
+            ("patience", 1),
+            ("evaluate_every", 1),
+            ("seed", 0),
+            ("devices", 1),
+        ):
             _whole(name, getattr(self, name), lowest)
         for name, allowed in (("optimiser", OPTIMISERS), ("schedule", SCHEDULES), ("precision", PRECISIONS)):
             if getattr(self, name) not in allowed:

@@ -39,7 +39,7 @@ def in_batches(function: Callable[[Tensor], Tensor], rows: Tensor, device: torch
     if size is None:
         size = max(1, min(ROWS, 4_000_000 // max(1, rows[:1].numel())))
     with torch.inference_mode():
-        parts = [function(part.to(device) if device else part).cpu() for part in rows.split(size)]
+        parts = [function(part.to(device) if device else part).cpu() for part in torch.split(rows, size)]
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 

@@ -71,7 +71,7 @@ class _Interrupt(AbstractContextManager["_Interrupt"]):
             self._before = signal.signal(signal.SIGINT, self._note)
         return self
 
-    def _note(self, signum: int, frame: FrameType | None) -> None:
+    def _note(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
@@ -139,7 +139,7 @@ class _Run:
             return {}
         names = list(self.pending[0])
         table = self.world.mean(torch.stack([torch.stack([terms[name] for name in names]) for terms in self.pending]))
-        values: list[list[float]] = table.tolist()
+        values: list[list[float]] = table.tolist()  # pyright: ignore[reportUnknownMemberType]
         self.pending = []
         for offset, row in enumerate(values):
             for name, value in zip(names, row):
@@ -166,9 +166,10 @@ class _Run:
         context = Context(step=self.step, noise=noise, corrupt=True)
         totals: dict[str, Tensor] = {}
         with torch.inference_mode():
-            for x, target in zip(*(part.split(EVALUATION_ROWS) for part in self.held_out)):
+            for x, target in zip(*(torch.split(part, EVALUATION_ROWS) for part in self.held_out)):
                 for name, values in self.objective(self.model, x, target, context).items():
-                    totals[name] = totals.get(name, 0) + values.double().sum()  # pyright: ignore
+                    total = values.double().sum()
+                    totals[name] = totals[name] + total if name in totals else total
         self.model.train()
         return {name: float(total) / len(self.held_out[0]) for name, total in totals.items()}
 
@@ -304,9 +305,7 @@ def fit(
     return Result(run.history, run.best_step, run.best_loss, stopped, run.step, seconds)
 
 
-def _train(
-    run: _Run, engine: Step, interrupt: _Interrupt, watchers: Sequence[Callback], path: Path | None, key: str
-) -> tuple[str, float]:
+def _train(run: _Run, engine: Step, interrupt: _Interrupt, watchers: Sequence[Callback], path: Path | None, key: str) -> tuple[str, float]:
     config, start = run.config, time.perf_counter()
     stopped = _why(run, False)
     while not stopped:

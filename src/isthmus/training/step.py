@@ -68,13 +68,13 @@ class AutogradStep:
             terms = self.objective(self.model, x, target, context)
         means = {name: values.mean() for name, values in terms.items()}
         loss = weighted(means, self.objective.weights(context))
-        loss.backward()
+        loss.backward()  # pyright: ignore[reportUnknownMemberType]
         if self.world.size > 1:
             self.world.mean_in_place([p.grad for p in self.parameters if p.grad is not None])
         if self.config.clip is not None:
             torch.nn.utils.clip_grad_norm_(self.parameters, self.config.clip)
         self.group["lr"] = self.config.rate(context.step)
-        self.optimiser.step()
+        self.optimiser.step()  # pyright: ignore[reportUnknownMemberType]
         found = {name: mean.detach() for name, mean in means.items()}
         found["loss"] = loss.detach()
         return found

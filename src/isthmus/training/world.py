@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -93,7 +93,7 @@ class World:
         if self.size == 1 or not tensors:
             return
         flat = self.mean(torch.cat([tensor.reshape(-1) for tensor in tensors]))
-        for tensor, mine in zip(tensors, flat.split([tensor.numel() for tensor in tensors])):
+        for tensor, mine in zip(tensors, torch.split(flat, [tensor.numel() for tensor in tensors])):
             tensor.copy_(mine.view_as(tensor))
 
     def share(self, tensors: Sequence[Tensor]) -> None:
@@ -107,9 +107,10 @@ class World:
         mean = values.mean(0)
         if self.size == 1:
             return mean
-        from torch.distributed.nn.functional import all_reduce
+        import torch.distributed.nn.functional as shared
 
-        return all_reduce(mean) / self.size  # pyright: ignore
+        total: Tensor = cast("Any", shared).all_reduce(mean)
+        return total / self.size
 
     def any(self, flag: bool) -> bool:
         """Say whether `flag` is set in any process."""

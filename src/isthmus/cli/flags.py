@@ -1,0 +1,80 @@
+"""Flags made from the table of settings, so that flag, config file and estimator parameter never drift apart."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any, Optional
+
+import typer
+
+from isthmus.errors import ConfigError
+from isthmus.tasks.config import Config
+
+READING: dict[str, tuple[str, str]] = {
+    "key": ("text", "which array of an .npz file"),
+    "columns": ("names", "columns to use, such as a,b,c; all others are left out"),
+    "drop": ("names", "columns to leave out, such as id,label"),
+    "size": ("text", "height x width to which picture files are resized, such as 64x64"),
+    "colour": ("text", "auto, grey or rgb: how picture files are read"),
+    "on_error": ("text", "refuse or skip: what to do about unreadable pictures"),
+    "shape": ("text", "turns the rows of a table into pictures, such as 28x28x1"),
+}
+
+
+def _option(name: str, kind: Any, group: str, text: str) -> inspect.Parameter:
+    flag = f"--{name.replace('_', '-')}"
+    flags = f"{flag}/--no-{flag[2:]}" if kind is bool else flag
+    metavar = {int: "N", float: "X", str: "TEXT", bool: None}[kind]
+    annotation = Annotated[Optional[kind], typer.Option(flags, help=f"{text[0].upper()}{text[1:]}.", rich_help_panel=group, metavar=metavar)]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def _kind(kinds: tuple[type, ...]) -> type:
+    return kinds[0] if len(kinds) == 1 and kinds[0] is not tuple else str
+
+
+def with_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command with ``**settings`` one flag per setting and per reading option."""
+    signature = inspect.signature(command, eval_str=True)
+    own = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+    own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
+    kinds = Config.kinds()
+    reading = [_option(name, str, "Reading the data", text) for name, (_, text) in READING.items()]
+    settings = [_option(name, _kind(kinds[name]), group, text) for name, (group, text) in Config.help().items()]
+    parameters = [*own, *reading, *settings]
+    command.__signature__ = signature.replace(parameters=parameters)  # pyright: ignore[reportFunctionMemberAccess]
+    command.__annotations__ = {p.name: p.annotation for p in parameters}
+    return command
+
+
+def parse_settings(values: dict[str, Any]) -> dict[str, Any]:
+    """Return given flags with their text parsed: ``256,128`` becomes a list, a scale that is a number becomes one.
+
+    Raises
+    ------
+    ConfigError
+        If a list of numbers is not one.
+    """
+    kinds = Config.kinds()
+    return {name: _parse(name, value, kinds[name]) for name, value in values.items() if value is not None and name in kinds}
+
+
+def _parse(name: str, value: Any, kinds: tuple[type, ...]) -> Any:
+    if tuple in kinds:
+        try:
+            return tuple(int(part) for part in value.split(",") if part.strip())
+        except ValueError as error:
+            raise ConfigError(f"--{name} takes whole numbers such as 256,128, not {value!r}") from error
+    if kinds == (float, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def parse_reading(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the given reading options; lists of names become tuples."""
+    given = {name: values[name] for name in READING if values.get(name) is not None}
+    return {name: tuple(part.strip() for part in v.split(",")) if READING[name][0] == "names" and isinstance(v, str) else v for name, v in given.items()}
