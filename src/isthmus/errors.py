@@ -18,7 +18,20 @@ class ArtifactError(IsthmusError, ValueError):
 
 
 class TrainingError(IsthmusError, RuntimeError):
-    """Training had to stop; the message gives the step, the loss term and the mend."""
+    """Training had to stop; the message gives the step, the loss term and the mend.
+
+    Attributes
+    ----------
+    result : isthmus.training.Result or None
+        How far training came, if there are weights worth keeping; the model holds them.
+    artifact : isthmus.Artifact or None
+        The model with those weights, where a whole fit was asked for.
+    """
+
+    def __init__(self, message: str, result: object = None) -> None:
+        super().__init__(message)
+        self.result = result
+        self.artifact: object = None
 
 
 class MissingExtraError(IsthmusError, ImportError):

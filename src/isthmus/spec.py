@@ -9,8 +9,8 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar, cast
 
 from isthmus.errors import ConfigError
 
@@ -104,9 +104,9 @@ def _plain(value: Any, where: str) -> Any:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, (list, tuple)):
-        return [_plain(item, where) for item in value]  # pyright: ignore[reportUnknownVariableType]
+        return [_plain(item, where) for item in cast("Sequence[Any]", value)]
     if isinstance(value, Mapping):
-        return {str(key): _plain(item, where) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        return {str(key): _plain(item, where) for key, item in cast("Mapping[Any, Any]", value).items()}
     raise ConfigError(f"{where} is a {type(value).__name__}, which cannot be saved as text")
 
 
@@ -125,24 +125,28 @@ def from_spec(entry: Any, depth: int = 0) -> Any:
     ConfigError
         If a type is unknown, an argument does not fit, or the nesting is too deep.
     """
-    if not isinstance(entry, Mapping) or not isinstance(entry.get("type"), str):  # pyright: ignore[reportUnknownMemberType]
+    arguments = dict(_mapping(entry) or {})
+    name = arguments.pop("type", None)
+    if not isinstance(name, str):
         raise ConfigError(f"not a part: {str(entry)[:80]!r} (an object with a 'type' is needed)")
-    arguments: dict[str, Any] = dict(entry)  # pyright: ignore[reportUnknownArgumentType]
-    name: str = arguments.pop("type")
     if name not in _TYPES:
-        raise ConfigError(f"unknown part {name!r}; import the module that registers it first, or use one of {sorted(_TYPES)}")
+        raise ConfigError(f"unknown part {name[:80]!r}; import the module that registers it first, or use one of {sorted(_TYPES)}")
     if depth > _DEPTH:
         raise ConfigError(f"part {name!r} is nested deeper than {_DEPTH} levels")
     values = {key: _build(value, depth) for key, value in arguments.items()}
     try:
         return _TYPES[name](**values)
-    except (TypeError, ValueError, RuntimeError, OverflowError, AttributeError) as error:
+    except (TypeError, ValueError, RuntimeError, ArithmeticError, LookupError, AttributeError) as error:
         raise ConfigError(f"part {name!r} cannot be built: {error}") from error
 
 
+def _mapping(value: Any) -> Mapping[str, Any] | None:
+    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else None
+
+
 def _build(value: Any, depth: int) -> Any:
-    if isinstance(value, Mapping) and "type" in value:
-        return from_spec(value, depth + 1)  # pyright: ignore[reportUnknownArgumentType]
+    if "type" in (_mapping(value) or ()):
+        return from_spec(value, depth + 1)
     if isinstance(value, list):
-        return [_build(item, depth) for item in value]  # pyright: ignore[reportUnknownVariableType]
-    return value  # pyright: ignore[reportUnknownVariableType]
+        return [_build(item, depth) for item in cast("list[Any]", value)]
+    return value

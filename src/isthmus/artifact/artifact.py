@@ -75,7 +75,7 @@ class Artifact:
         DataError
             If columns are missing or shapes differ.
         """
-        return torch.from_numpy(self.preprocessor.transform(self.schema.align(source)))
+        return torch.from_numpy(self.preprocessor.transform(self.schema.align(source)))  # pyright: ignore[reportUnknownMemberType]
 
     def restore(self, rows: Tensor) -> NDArray[Any]:
         """Return rows as the model sees them in the data's own units and type."""

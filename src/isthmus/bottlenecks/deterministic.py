@@ -64,7 +64,7 @@ class L1(Bottleneck):
 
     def terms(self, code: Tensor, gain: Callable[[], Tensor], batch_mean: Mean) -> dict[str, Tensor]:  # noqa: ARG002
         """Return ``l1``, shape (batch,)."""
-        return {"l1": code.abs() @ gain()}
+        return {"l1": (code.abs() * gain()).sum(1)}
 
 
 @register("bottleneck.kl_activity")

@@ -124,9 +124,8 @@ def _tell(plan: Plan, source: Source, job: Job, console: Console) -> None:
 
 
 def _keep_best(error: TrainingError, job: Job, console: Console) -> None:
-    artifact: Artifact | None = getattr(error, "artifact", None)
-    if artifact is not None and len(artifact.history):
-        _save(artifact, job, console)
+    if isinstance(error.artifact, Artifact):
+        _save(error.artifact, job, console)
 
 
 def _save(artifact: Artifact, job: Job, console: Console) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
@@ -26,7 +26,7 @@ def _option(name: str, kind: Any, group: str, text: str) -> inspect.Parameter:
     flag = f"--{name.replace('_', '-')}"
     flags = f"{flag}/--no-{flag[2:]}" if kind is bool else flag
     metavar = {int: "N", float: "X", str: "TEXT", bool: None}[kind]
-    annotation = Annotated[Optional[kind], typer.Option(flags, help=f"{text[0].upper()}{text[1:]}.", rich_help_panel=group, metavar=metavar)]
+    annotation = Annotated[kind | None, typer.Option(flags, help=f"{text[0].upper()}{text[1:]}.", rich_help_panel=group, metavar=metavar)]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 

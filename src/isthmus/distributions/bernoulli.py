@@ -66,11 +66,13 @@ class ContinuousBernoulli(Bernoulli):
     @property
     def mean(self) -> Tensor:
         """Expected value, which is not sigmoid(logits)."""
-        small = self.logits.abs() < 0.05
-        safe = self.logits.masked_fill(small, 1.0)
-        exact = 1 / (-torch.expm1(-safe)) - 1 / safe
+        size = self.logits.abs()
+        small = size < 0.05
+        safe = size.masked_fill(small, 1.0)
+        # Mirrored, because expm1 of a large logit overflows and its gradient with it.
+        above = -1 / torch.expm1(-safe) - 1 / safe
         series = 0.5 + self.logits / 12 - self.logits**3 / 720
-        return torch.where(small, series, exact)
+        return torch.where(small, series, torch.where(self.logits > 0, above, 1 - above))
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Log density in nats, shape (batch,)."""

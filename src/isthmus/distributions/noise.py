@@ -87,5 +87,7 @@ class SharedNoise(Noise):
 
     def uniform(self, like: Tensor) -> Tensor:
         """Return uniform numbers, equal in all rows."""
-        draw = torch.rand((1, *like.shape[1:]), generator=self.generator, dtype=torch.float64).to(like.device, like.dtype)
-        return (1 - draw if self.mirrored else draw).expand_as(like)
+        draw = torch.rand((1, *like.shape[1:]), generator=self.generator, dtype=torch.float64)
+        # Mirroring 0 and rounding to a narrower type may both give 1, which does not belong.
+        below_one = 1 - torch.finfo(like.dtype).eps / 2
+        return (1 - draw if self.mirrored else draw).clamp_max(below_one).to(like.device, like.dtype).expand_as(like)

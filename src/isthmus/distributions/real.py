@@ -35,7 +35,9 @@ class _LocationScale(Distribution):
         """Sum of the log scales of a row: shape (batch,), or one number for all rows."""
         width = self.location[0].numel()
         if isinstance(self.log_scale, Tensor):
-            return sum_rows(self.log_scale.expand_as(self.location)) if self.log_scale.numel() > 1 else self.log_scale * width
+            if self.log_scale.numel() == 1:
+                return self.log_scale.reshape(1) * width
+            return sum_rows(self.log_scale.expand_as(self.location))
         return self.log_scale * width
 
 
@@ -63,7 +65,7 @@ class Normal(_LocationScale):
         else:
             squares = sum_rows(functional.mse_loss(self.location, x, reduction="none"))
             if isinstance(self.log_scale, Tensor):
-                squares = squares * (-2 * self.log_scale).exp()
+                squares = squares * (-2 * self.log_scale.reshape(1)).exp()
             elif self.log_scale != 0:
                 squares = squares * math.exp(-2 * self.log_scale)
         return -0.5 * squares - (self._log_scale_total() + constant)

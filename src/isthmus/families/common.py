@@ -65,8 +65,8 @@ def auto_hidden(field: Field) -> tuple[int, ...]:
 
 
 def auto_channels(field: Field) -> tuple[int, ...]:
-    """Choose channels: halve the picture until its shorter side is at most 4, starting from 32 channels, 128 at most."""
-    side, channels = min(field.shape[:2]) if field.kind == "picture" else 1, [32]
+    """Choose channels: halve the picture until its shorter side is at most 4, starting from 16 channels, 128 at most."""
+    side, channels = min(field.shape[:2]) if field.kind == "picture" else 1, [16]
     while (side := (side + 1) // 2) > 4:
         channels.append(min(128, 2 * channels[-1]))
     return tuple(channels)

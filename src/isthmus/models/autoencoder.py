@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import prod
+from types import NoneType
 
 import torch
 from torch import Tensor, nn
@@ -54,6 +55,7 @@ class Autoencoder(nn.Module):
         self, encoder: Network, bottleneck: Bottleneck, decoder: Network, likelihood: Likelihood, prior: Prior | None = None
     ) -> None:
         super().__init__()
+        _belong((encoder, Network), (bottleneck, Bottleneck), (decoder, Network), (likelihood, Likelihood), (prior, (Prior, NoneType)))
         _meet("encoder's output", prod(encoder.shape_out), "bottleneck's input", bottleneck.multiplier * bottleneck.latent)
         _meet("code", bottleneck.latent, "decoder's input", prod(decoder.shape_in))
         _meet("decoder's output", decoder.shape_out, "likelihood's input", (likelihood.parameters_per_value, *likelihood.shape))
@@ -101,6 +103,12 @@ class Autoencoder(nn.Module):
 def _at_least_float(h: Tensor) -> Tensor:
     """Densities are computed in float32 at least, whatever precision the networks ran in."""
     return h.float() if h.dtype in (torch.bfloat16, torch.float16) else h
+
+
+def _belong(*parts: tuple[object, type | tuple[type, ...]]) -> None:
+    for place, (part, kind) in zip(("encoder", "bottleneck", "decoder", "likelihood", "prior"), parts):
+        if not isinstance(part, kind):
+            raise ConfigError(f"the {place} is a {type(part).__name__}, which cannot stand there")
 
 
 def _meet(left: str, a: object, right: str, b: object) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from torch.nn import functional
 from isthmus.errors import ConfigError
 
 M = TypeVar("M", bound=nn.Module)
+_LINALG: Any = torch.linalg  # torch leaves it without type hints
 
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": functional.relu,
@@ -134,6 +135,11 @@ def materialise(module: M, seed: int) -> M:
             tensor.zero_()
     initialise(module, torch.Generator().manual_seed(seed))
     return module
+
+
+def norms(weight: Tensor, dim: int) -> Tensor:
+    """Return the Euclidean norms along one axis."""
+    return _LINALG.vector_norm(weight, dim=dim)
 
 
 def check_widths(hidden: Sequence[int], name: str) -> tuple[int, ...]:

@@ -7,12 +7,11 @@ from itertools import pairwise
 from math import prod
 from typing import cast
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from isthmus.errors import ConfigError
-from isthmus.nn.base import Network, activation, check_widths
+from isthmus.nn.base import Network, activation, check_widths, norms
 from isthmus.spec import register
 
 
@@ -83,8 +82,8 @@ class ConvEncoder(Network):
 
     def gain(self) -> Tensor:
         """Norm of the first kernel's weights for each input channel, shape (C,)."""
-        weight = self.convolutions[0].weight if self.stages else self.dense.weight.unflatten(1, (self.inner[0], -1))
-        return torch.linalg.vector_norm(weight.transpose(0, 1).flatten(1), dim=1)
+        weight = self.convolutions[0].weight if self.stages else self.dense.weight.view(-1, *self.inner)
+        return norms(weight.transpose(0, 1).flatten(1), dim=1)
 
 
 @register("network.conv_decoder")
@@ -140,7 +139,7 @@ class ConvDecoder(Network):
 
     def gain(self) -> Tensor:
         """Norm of the dense layer's columns, shape (inputs,)."""
-        return torch.linalg.vector_norm(self.dense.weight, dim=0)
+        return norms(self.dense.weight, dim=0)
 
 
 _activation = activation

@@ -7,10 +7,9 @@ from itertools import pairwise
 from math import prod
 from typing import cast
 
-import torch
 from torch import Tensor, nn
 
-from isthmus.nn.base import Network, activation, check_widths
+from isthmus.nn.base import Network, activation, check_widths, norms
 from isthmus.spec import register
 
 
@@ -63,7 +62,7 @@ class MLP(Network):
 
     def gain(self) -> Tensor:
         """Norm of the first layer's columns, shape (inputs,)."""
-        return torch.linalg.vector_norm(self.linears[0].weight, dim=0)
+        return norms(self.linears[0].weight, dim=0)
 
 
 _activation = activation

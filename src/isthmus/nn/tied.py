@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from isthmus.errors import ConfigError
-from isthmus.nn.base import Network, activation, check_widths
+from isthmus.nn.base import Network, activation, check_widths, norms
 from isthmus.nn.conv import ConvEncoder, sizes
 from isthmus.nn.mlp import MLP
 from isthmus.spec import register
@@ -102,7 +102,7 @@ class TiedMLP(Tied):
 
     def gain(self) -> Tensor:
         """Norm of the rows of the encoder's last layer, shape (latent,)."""
-        return torch.linalg.vector_norm(self._mlp.linears[-1].weight[: self.widths[0]], dim=1)
+        return norms(self._mlp.linears[-1].weight[: self.widths[0]], dim=1)
 
     @property
     def _mlp(self) -> MLP:
@@ -168,7 +168,7 @@ class TiedConv(Tied):
 
     def gain(self) -> Tensor:
         """Norm of the rows of the encoder's dense layer, shape (latent,)."""
-        return torch.linalg.vector_norm(self._conv.dense.weight[: prod(self.shape_in)], dim=1)
+        return norms(self._conv.dense.weight[: prod(self.shape_in)], dim=1)
 
     @property
     def _conv(self) -> ConvEncoder:

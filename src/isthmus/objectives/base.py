@@ -21,6 +21,11 @@ def mean_of_rows(values: Tensor) -> Tensor:
     return values.mean(0)
 
 
+def _check_corruption(part: object) -> None:
+    if part is not None and not isinstance(part, Corruption):
+        raise ConfigError(f"the corruption is a {type(part).__name__}, which cannot stand there")
+
+
 @dataclass
 class Context:
     """Circumstances of one evaluation of an objective.
@@ -90,6 +95,7 @@ class Objective(nn.Module):
 
     def __init__(self, corruption: Corruption | None = None) -> None:
         super().__init__()
+        _check_corruption(corruption)
         self.corruption = corruption
 
     @abstractmethod

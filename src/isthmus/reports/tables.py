@@ -12,7 +12,7 @@ import numpy as np
 from isthmus.reports.markup import DASH, Markup, cell, column, counted, join, number, tag
 from isthmus.tasks.evidence import Evidence
 
-LOWER = re.compile(r"error|loss|second|time|nats|bits|divergence|distance|perplexity|negative|\b(rmse|mse|mae|kl)\b")
+LOWER = re.compile(r"error|loss|second|time|divergence|distance|perplexity|negative|\b(rmse|mse|mae|kl)\b")
 HIGHER = re.compile(
     r"accuracy|cluster|score|likelihood|precision|recall|similarity|silhouette|r squared|\b(r2|auc|ari|nmi|ami|psnr|ssim|elbo)\b"
 )

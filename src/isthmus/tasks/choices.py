@@ -87,7 +87,7 @@ def _refuse_foreign(config: Config, family: str, takes: set[str]) -> None:
     allowed |= {"solver"} if family == "linear" else set()
     groups = Config.help()
     for name in config.given():
-        if groups[name][0] != "Training" and name not in allowed or name == "solver" and "solver" not in allowed:
+        if (groups[name][0] != "Training" and name not in allowed) or (name == "solver" and "solver" not in allowed):
             takes_text = ", ".join(sorted(allowed - {"family", "scaling"}))
             raise ConfigError(f"{name} does not apply to the family {family!r}, which takes {takes_text}; leave it out or choose another family")
 

@@ -170,21 +170,23 @@ def fit(
     ready = plan(source, config or Config())
     if told:
         told(ready)
-    for note in _width_note(ready.config, ready.preprocessor.fields()[0]):
-        warnings.warn(note, stacklevel=2)
-    artifact = _untrained(source, ready)
-    rows = {name: artifact.preprocessor.transform(source.array[index]) for name, index in (("train", ready.training), ("held", ready.held_out)) if len(index)}
-    tensors = {name: torch.from_numpy(part) for name, part in rows.items()}
+    artifact = untrained(source, ready)
+    parts = {"train": ready.training, "held": ready.held_out}
+    rows = {name: torch.from_numpy(ready.preprocessor.transform(source.array[index])) for name, index in parts.items() if len(index)}
+    sample = rows.get("held", rows["train"])
     try:
-        result = _train(artifact, ready, tensors, callbacks, checkpoint, resume, engine)
+        _finish(artifact, _train(artifact, ready, rows, callbacks, checkpoint, resume, engine), sample)
     except TrainingError as error:
-        error.artifact = artifact  # pyright: ignore[reportAttributeAccessIssue]
+        if isinstance(error.result, Result):
+            error.artifact = _finish(artifact, error.result, sample)
         raise
-    _finish(artifact, result, tensors.get("held", tensors["train"]))
     return artifact
 
 
-def _untrained(source: Source, ready: Plan) -> Artifact:
+def untrained(source: Source, ready: Plan) -> Artifact:
+    """Return the artifact of a plan before any training; warns of a code that can simply copy."""
+    for note in _width_note(ready.config, ready.preprocessor.fields()[0]):
+        warnings.warn(note, stacklevel=3)
     model, objective = build(ready.preprocessor.fields()[0], ready.config)
     facts: dict[str, Any] = {"isthmus": _version(), "data": source.name, "rows": len(source)}
     facts |= {"training rows": len(ready.training), "held-out rows": len(ready.held_out), "notes": ready.notes}
@@ -234,8 +236,8 @@ def _closed(artifact: Artifact, rows: dict[str, Tensor]) -> Result:
     return Result(History([row]), 0, losses.get("held", losses["train"]), "closed form", 0, 0.0)
 
 
-def _finish(artifact: Artifact, result: Result, rows: Tensor) -> None:
-    """Add the figures of the fitted model to the artifact."""
+def _finish(artifact: Artifact, result: Result, rows: Tensor) -> Artifact:
+    """Add the figures of the fitted model to the artifact, and return it."""
     artifact.model.cpu().eval()
     artifact.objective.cpu().eval()
     artifact.history = result.history
@@ -248,3 +250,4 @@ def _finish(artifact: Artifact, result: Result, rows: Tensor) -> None:
         "log likelihood, nats per row": float(nats(artifact.model, artifact.objective, sample).double().mean()),
     }
     artifact.facts["training"] = {"stopped": result.stopped, "steps": result.steps, "kept step": result.best_step}
+    return artifact

@@ -1,7 +1,7 @@
 """Floor 5: the training loop, its step, checkpoints, several processes, and passes over data."""
 
 from isthmus.training.callbacks import Callback, TensorBoard
-from isthmus.training.closed_form import fit_linear
+from isthmus.training.closed_form import fit_linear, fit_linear_moments
 from isthmus.training.config import TrainingConfig
 from isthmus.training.history import History
 from isthmus.training.inference import decode, encode, in_batches, nats, reconstruct
@@ -23,6 +23,7 @@ __all__ = [
     "encode",
     "fit",
     "fit_linear",
+    "fit_linear_moments",
     "in_batches",
     "nats",
     "reconstruct",

@@ -4,28 +4,38 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from isthmus.errors import ArtifactError
+from isthmus.errors import ArtifactError, ConfigError
 from isthmus.files import atomic_path
+from isthmus.spec import to_spec
 from isthmus.training.config import TrainingConfig
 
 FORMAT = 1
 
 
-def fingerprint(config: TrainingConfig, rows: Tensor, names: Mapping[str, Tensor]) -> str:
-    """Return a digest of what must be the same for a run to go on: settings, data, and the model's tensors by name and shape."""
+def fingerprint(config: TrainingConfig, data: Sequence[Tensor], parts: Sequence[nn.Module]) -> str:
+    """Return a digest of what must be the same for a run to go on: settings, data (a sample of the rows), model and objective."""
     facts = asdict(config) | {"device": None, "devices": None}
-    digest = hashlib.sha256(json.dumps([facts, list(rows.shape), {k: list(v.shape) for k, v in names.items()}]).encode())
-    sample = rows[:: max(1, len(rows) // 256)].contiguous().cpu()
-    digest.update(sample.numpy().tobytes())
+    digest = hashlib.sha256(json.dumps([facts, *([list(rows.shape) for rows in data]), *map(_described, parts)]).encode())
+    for rows in data:
+        sample = rows[:: max(1, len(rows) // 256)].contiguous().cpu()
+        digest.update(sample.numpy().tobytes())
     return digest.hexdigest()
+
+
+def _described(part: nn.Module) -> object:
+    """Return a part as text, or the shapes of its tensors where it is not registered."""
+    try:
+        return to_spec(part)
+    except ConfigError:
+        return {name: list(tensor.shape) for name, tensor in part.state_dict().items()}
 
 
 def save(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import cos, pi
+from math import cos, inf, pi
+from numbers import Integral, Real
 from typing import Any
 
 from isthmus.errors import ConfigError
@@ -11,6 +12,8 @@ from isthmus.errors import ConfigError
 OPTIMISERS = ("adam", "adamw")
 SCHEDULES = ("cosine", "linear", "constant")
 PRECISIONS = ("fp32", "bf16")
+LOWEST = {"steps": 1, "batch": 1, "warmup": 0, "patience": 1, "evaluate_every": 1, "seed": 0, "devices": 1}
+SEEDS = 1 << 43  # the order of the rows takes the seed and, in 20 bits more, the epoch
 
 
 @dataclass(frozen=True)
@@ -74,24 +77,15 @@ class TrainingConfig:
     devices: int = 1
 
     def __post_init__(self) -> None:
-        for name, lowest in (
-            ("steps", 1),
-            ("batch", 1),
-            ("warmup", 0),
-            ("patience", 1),
-            ("evaluate_every", 1),
-            ("seed", 0),
-            ("devices", 1),
-        ):
-            _whole(name, getattr(self, name), lowest)
+        for name, lowest in LOWEST.items():
+            object.__setattr__(self, name, _whole(name, getattr(self, name), lowest))
+        for name in ("learning_rate", "weight_decay", "clip"):
+            object.__setattr__(self, name, _number(name, getattr(self, name)))
+        if self.seed >= SEEDS:
+            raise ConfigError(f"seed must be below {SEEDS}, not {self.seed}")
         for name, allowed in (("optimiser", OPTIMISERS), ("schedule", SCHEDULES), ("precision", PRECISIONS)):
             if getattr(self, name) not in allowed:
                 raise ConfigError(f"{name} must be one of {', '.join(allowed)}, not {getattr(self, name)!r}")
-        if not self.learning_rate > 0 or not self.weight_decay >= 0 or (self.clip is not None and not self.clip > 0):
-            raise ConfigError(
-                "learning_rate and clip must be positive and weight_decay at least 0, "
-                f"not {self.learning_rate}, {self.clip}, {self.weight_decay}"
-            )
         if self.batch % self.devices:
             raise ConfigError(f"batch ({self.batch}) must be a multiple of devices ({self.devices}), so that each takes an equal part")
 
@@ -105,8 +99,18 @@ class TrainingConfig:
         return self.learning_rate * (0.5 * (1 + cos(pi * done)) if self.schedule == "cosine" else 1 - done)
 
 
-def _whole(name: str, value: Any, lowest: int) -> None:
+def _whole(name: str, value: Any, lowest: int) -> int | None:
     if value is None and name in ("patience", "evaluate_every"):
-        return
-    if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
+        return None
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < lowest:
         raise ConfigError(f"{name} must be a whole number of at least {lowest}, not {value!r}")
+    return int(value)
+
+
+def _number(name: str, value: Any) -> float | None:
+    if value is None and name == "clip":
+        return None
+    zero = name == "weight_decay"
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value < inf or (value == 0 and not zero):
+        raise ConfigError(f"{name} must be a finite number {'of at least' if zero else 'above'} 0, not {value!r}")
+    return float(value)

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -44,7 +44,7 @@ class Result:
         Step whose weights were kept.
     best_loss : float
         Their held-out loss, nats per row (the training loss without held-out rows).
-    stopped : {"steps", "early", "interrupted"}
+    stopped : {"steps", "early", "interrupted", "diverged"}
     steps : int
         Steps made.
     seconds : float
@@ -139,21 +139,21 @@ class _Run:
             return {}
         names = list(self.pending[0])
         table = self.world.mean(torch.stack([torch.stack([terms[name] for name in names]) for terms in self.pending]))
-        values: list[list[float]] = table.tolist()  # pyright: ignore[reportUnknownMemberType]
+        values = cast("list[list[float]]", table.tolist())  # pyright: ignore[reportUnknownMemberType]
         self.pending = []
         for offset, row in enumerate(values):
             for name, value in zip(names, row):
                 if not math.isfinite(value):
-                    self.diverged(self.step - len(values) + offset, name, value)
+                    self.diverged(self.step - len(values) + offset, f"the term {name!r}", value)
                 self.sums[name] = self.sums.get(name, 0.0) + value
         self.counted += len(values)
         return dict(zip(names, values[-1]))
 
-    def diverged(self, step: int, term: str, value: float) -> None:
+    def diverged(self, step: int, what: str, value: float) -> None:
         self.restore()
         kept = f"; the best weights so far (step {self.best_step}) are kept" if self.best else ""
         raise TrainingError(
-            f"the term {term!r} became {value} at step {step}{kept}. Lower the learning rate (now {self.config.learning_rate:g}), "
+            f"{what} became {value} at step {step}{kept}. Lower the learning rate (now {self.config.learning_rate:g}), "
             "clip the gradient (clip=1.0), add warm-up steps, or scale the data"
         )
 
@@ -173,11 +173,20 @@ class _Run:
         self.model.train()
         return {name: float(total) / len(self.held_out[0]) for name, total in totals.items()}
 
+    def guard(self, held: dict[str, float]) -> None:
+        """See to it that weights which are no numbers are never kept as the best."""
+        for name, value in held.items():
+            if not math.isfinite(value):
+                self.diverged(self.step, f"the held-out term {name!r}", value)
+        if not held and not all(bool(tensor.isfinite().all()) for tensor in self.current().values()):
+            self.diverged(self.step, "a weight", math.nan)
+
     def record(self, seconds: float) -> tuple[Row, bool]:
         """Add a row to the history and keep the weights if they are the best."""
         weights = self.objective.weights(Context(step=self.step))
         train = {name: total / self.counted for name, total in self.sums.items() if name != "loss"}
         held = self.evaluate()
+        self.guard(held)
         row: Row = {"step": self.step, "epoch": self.step / self.order.per_epoch, "seconds": self.seconds + seconds}
         row |= {"learning_rate": self.config.rate(self.step - 1), "samples_per_second": self.rate(row["seconds"])}
         row |= {"train": _total(train, weights)} | ({"held_out": _total(held, weights)} if held else {})
@@ -201,6 +210,7 @@ class _Run:
         """Put the best weights into the model."""
         if self.best:
             checkpoints.copy_into(self.current(), self.best)
+        self.model.eval()
 
     def save(self, path: Path, engine: Step, key: str, seconds: float) -> None:
         tensors = self.current() | {f"best.{k}": v for k, v in self.best.items()} | {f"engine.{k}": v for k, v in engine.state().items()}
@@ -290,7 +300,8 @@ def fit(
         run.held_out = (held, held if held_out_target is None else held_out_target.to(run.world.device))
     step = engine(model, objective, run.config, run.world)
     path = Path(checkpoint) if checkpoint is not None else None
-    key = checkpoints.fingerprint(run.config, rows, run.tensors) if path else ""
+    seen = [part for part in (rows, target, held_out, held_out_target) if part is not None]
+    key = checkpoints.fingerprint(run.config, seen, (model, objective)) if path else ""
     if resume and path:
         run.load(path, step, key)
     watchers = callbacks if run.world.leads else ()
@@ -299,7 +310,6 @@ def fit(
     with _Interrupt() as interrupt:
         stopped, seconds = _train(run, step, interrupt, watchers, path, key)
     run.restore()
-    model.eval()
     for watcher in watchers:
         watcher.finished(stopped)
     return Result(run.history, run.best_step, run.best_loss, stopped, run.step, seconds)
