@@ -1,7 +1,4 @@
-"""The library under test. Only this file knows its interface; everything else sees the contenders below.
-
-Wiring it means filling in the five functions and setting `WIRED = True`. `model` is whatever the train functions return.
-"""
+"""The library under test. Only this file knows its interface; everything else sees the contenders below."""
 
 from __future__ import annotations
 
@@ -12,31 +9,51 @@ from typing import Any
 
 from _tasks import LEARNING_RATE, Array, Task
 
-WIRED = False
 
+def train(family: str, x: Array, widths: tuple[int, ...], batch: int, epochs: int, learning_rate: float) -> Any:
+    """Train widths[0]-...-widths[-1]-...-widths[0], ReLU between layers, Adam, shuffled; no held-out part, no early stop.
 
-def train_ae(x: Array, widths: tuple[int, ...], batch: int, epochs: int, learning_rate: float) -> Any:
-    """Train widths[0]-...-widths[-1]-...-widths[0], ReLU between layers, squared error, Adam, shuffled; no held-out part, no early stop."""
-    raise NotImplementedError
+    The loss is half the squared error (and, for a VAE, the KL to the standard normal), summed per row.
+    """
+    import torch
 
+    from isthmus.families import Architecture, get
+    from isthmus.fields import Field
+    from isthmus.nn import materialise
+    from isthmus.training import TrainingConfig, fit
 
-def train_vae(x: Array, widths: tuple[int, ...], batch: int, epochs: int, learning_rate: float) -> Any:
-    """The same with a diagonal Gaussian code: half the squared error + KL to the standard normal, each summed per row."""
-    raise NotImplementedError
+    architecture = Architecture(network="mlp", hidden=widths[1:-1], activation="relu")
+    with torch.device("meta"):
+        model, objective = get(family)(
+            [Field("x", "numbers", (widths[0],))], latent=widths[-1], architecture=architecture, likelihood="gaussian", likelihood_scale=1.0
+        )
+    materialise(model, 0)
+    steps = epochs * (len(x) // batch)
+    config = TrainingConfig(steps=steps, batch=batch, learning_rate=learning_rate, schedule="constant", evaluate_every=steps, device="cpu")
+    fit(model, objective, torch.from_numpy(x), config=config)
+    return model
 
 
 def encode(model: Any, x: Any, batch: int) -> Any:
     """Codes (VAE: means) of all rows, in slices of `batch`."""
-    raise NotImplementedError
+    import torch
+
+    from isthmus.training import in_batches
+
+    return in_batches(lambda rows: model.encode(rows).mean, torch.from_numpy(x), size=batch)
 
 
 def reconstruct(model: Any, x: Array) -> Array:
     """Decoded codes (VAE: of the mean)."""
-    raise NotImplementedError
+    import torch
+
+    from isthmus.training import reconstruct
+
+    return reconstruct(model, torch.from_numpy(x)).numpy()
 
 
 def count_parameters(model: Any) -> int:
-    raise NotImplementedError
+    return sum(p.numel() for p in model.parameters())
 
 
 @dataclass
@@ -58,16 +75,14 @@ class Isthmus:
     note = "this library"
 
     def missing(self) -> str | None:
-        if find_spec("isthmus") is None:
-            return "isthmus is not installed; pip install -e ."
-        return None if WIRED else "benchmarks/_ours.py is not wired yet"
+        return None if find_spec("isthmus") else "isthmus is not installed; pip install -e ."
 
     def supports(self, _task: Task, /) -> bool:
         return True
 
     def fit(self, task: Task, epochs: int) -> FittedIsthmus:
-        train = train_vae if task.kind == "vae" else train_ae
-        return FittedIsthmus(train(task.data, task.widths, task.batch, epochs, LEARNING_RATE))
+        family = "variational" if task.kind == "vae" else "undercomplete"
+        return FittedIsthmus(train(family, task.data, task.widths, task.batch, epochs, LEARNING_RATE))
 
 
 OURS = [Isthmus()]

@@ -122,15 +122,30 @@ class Artifact:
             _expect(model, Autoencoder)
             _expect(objective, Objective)
             schema = Schema.from_json(entry["schema"])
-            preprocessor = Preprocessor.from_state(entry["preprocessor"], arrays)
-            history = History([{str(k): float(v) for k, v in row.items()} for row in entry["history"]])
-            settings, facts = dict(entry["settings"]), dict(entry["facts"])
-        except (ConfigError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            raise ArtifactError(f"{path}: config.json does not describe a model of isthmus: {error}") from error
+            preprocessor = _preprocessor(entry["preprocessor"], arrays)
+            if schema != preprocessor.schema:
+                raise ConfigError("the preprocessing belongs to another schema")
+            history = History([{str(k): float(v) for k, v in row.items()} for row in _typed(entry, "history", list)])
+            settings, facts = _typed(entry, "settings", dict), _typed(entry, "facts", dict)
+        except (ConfigError, KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
+            raise ArtifactError(f"{path}: config.json does not describe a model of isthmus: {str(error)[:500]}") from error
         if model.shape != preprocessor.fields()[0].shape:
             raise ArtifactError(f"{path}: the model takes rows of shape {model.shape}, but its preprocessing gives another")
         files.unpack(Path(path), {"model": model, "objective": objective}, tensors)
         return cls(model.eval(), objective.eval(), schema, preprocessor, settings, history, facts)
+
+
+def _typed(entry: dict[str, Any], key: str, kind: type) -> Any:
+    if not isinstance(entry[key], kind):
+        raise ConfigError(f"the entry {key!r} must be a {kind.__name__}")
+    return entry[key]
+
+
+def _preprocessor(state: Any, arrays: dict[str, NDArray[Any]]) -> Preprocessor:
+    try:
+        return Preprocessor.from_state(state, arrays)
+    except (ConfigError, TypeError, ValueError) as error:
+        raise ConfigError(f"{files.PREPROCESSOR} and the entry 'preprocessor' do not fit: {error}") from error
 
 
 def _expect(part: object, kind: type) -> None:

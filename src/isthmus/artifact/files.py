@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
+import math
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, cast
 from uuid import uuid4
 
 from numpy.typing import NDArray
@@ -47,8 +49,8 @@ def unpack(path: Path, modules: Mapping[str, nn.Module], tensors: Mapping[str, T
         module.load_state_dict(state, assign=True)
 
 
-def _difference(wanted: object, found: object) -> str:
-    missing, extra = sorted(set(wanted) - set(found)), sorted(set(found) - set(wanted))  # type: ignore
+def _difference(wanted: Set[str], found: Set[str]) -> str:
+    missing, extra = sorted(wanted - found), sorted(found - wanted)
     return f"missing {missing[:3]}, unexpected {extra[:3]}"
 
 
@@ -64,16 +66,18 @@ def write_folder(path: Path, entry: dict[str, Any], tensors: dict[str, Tensor], 
     from safetensors.torch import save as save_tensors
 
     path = Path(os.path.realpath(path))
-    recover(path)
-    if path.exists() and not (path.is_dir() and ((path / CONFIG).exists() or not any(path.iterdir()))):
-        raise ArtifactError(f"{path} exists and is no saved model: it is left as it is; choose another name")
     contents = {MODEL: save_tensors(tensors), PREPROCESSOR: save_arrays(arrays)}
     digests = {name: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)} for name, data in contents.items()}
     contents[CONFIG] = json.dumps({**entry, "files": digests}, indent=1, allow_nan=False).encode()
     contents[README] = readme.encode()
     beside = path.with_name(f".{path.name}.{uuid4().hex[:12]}.tmp")
+    lock: int | None = None
     try:
+        recover(path)
+        _refuse_foreign(path, entry["format"])
+        _sweep(path)
         beside.mkdir(parents=True)
+        lock = _lock(beside)
         for name, data in contents.items():
             with (beside / name).open("wb") as file:
                 file.write(data)
@@ -86,7 +90,55 @@ def write_folder(path: Path, entry: dict[str, Any], tensors: dict[str, Tensor], 
         ) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
     return path
+
+
+def _refuse_foreign(path: Path, name: str) -> None:
+    """Refuse to replace anything but a saved model or an empty folder: nobody's files are deleted by a save."""
+    if not path.exists():
+        return
+    found = {item.name for item in path.iterdir()} if path.is_dir() else {path.name}
+    foreign = sorted(found - {CONFIG, README, *TENSORS})
+    if foreign:
+        raise ArtifactError(
+            f"{path} holds what is no part of a saved model ({', '.join(foreign[:3])}): it is left as it is; choose another name"
+        )
+    if found and not _is_ours(path / CONFIG, name):
+        raise ArtifactError(f"{path} exists and is no saved model: it is left as it is; choose another name")
+
+
+def _is_ours(config: Path, name: str) -> bool:
+    try:
+        entry: Any = json.loads(config.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(entry, dict) and cast("dict[str, Any]", entry).get("format") == name
+
+
+def _lock(folder: Path) -> int | None:
+    """Hold a folder for as long as the returned handle is open; None if another process holds it, or there are no locks here."""
+    try:
+        import fcntl
+    except ImportError:
+        return None
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        return None
+    return handle
+
+
+def _sweep(path: Path) -> None:
+    """Remove what saves that were killed half-way left beside `path`; one that is still being written is held by its process."""
+    for stray in path.parent.glob(f".{glob.escape(path.name)}.{'[0-9a-f]' * 12}.tmp"):
+        handle = _lock(stray)
+        if handle is not None:
+            shutil.rmtree(stray, ignore_errors=True)
+            os.close(handle)
 
 
 def _old(path: Path) -> Path:
@@ -124,8 +176,8 @@ def read_folder(path: Path, name: str, version: int) -> tuple[dict[str, Any], di
         If a file is missing, broken, too large, swapped, or of a newer format.
     """
     path = Path(os.path.realpath(path))
-    if path.parent.is_dir() and os.access(path.parent, os.W_OK):
-        recover(path)
+    if not path.exists() and _old(path).is_dir():
+        path = _old(path)  # a save died between its two renames; the next one puts the folder back
     if not path.is_dir():
         raise ArtifactError(f"no saved model at {path}: give the folder that save() or `isthmus fit --out` wrote")
     from safetensors.numpy import load as load_arrays
@@ -152,21 +204,26 @@ def _config(path: Path, name: str, version: int) -> dict[str, Any]:
     if file.stat().st_size > LARGEST_CONFIG:
         raise ArtifactError(f"{path}: {CONFIG} is larger than {LARGEST_CONFIG >> 20} MB; refused")
     try:
-        entry = json.loads(file.read_bytes(), parse_constant=_refuse)
-    except (ValueError, RecursionError) as error:
+        entry: Any = json.loads(file.read_bytes(), parse_constant=_refuse, parse_float=_finite)
+    except (OSError, ValueError, RecursionError) as error:
         raise ArtifactError(f"{path}: {CONFIG} is not readable ({error}); the file is broken or cut off") from error
-    if not isinstance(entry, dict) or entry.get("format") != name:  # pyright: ignore[reportUnknownMemberType]
+    if not isinstance(entry, dict) or cast("dict[str, Any]", entry).get("format") != name:
         raise ArtifactError(f"{path}: {CONFIG} is not that of a saved model of isthmus")
-    found: Any = entry.get("version")  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    config = cast("dict[str, Any]", entry)
+    found: Any = config.get("version")
     if not isinstance(found, int) or isinstance(found, bool) or found < 1:
         raise ArtifactError(f"{path}: {CONFIG} has no valid version number")
     if found > version:
         raise ArtifactError(f"{path} was saved in format version {found}, but this isthmus reads up to {version}: upgrade isthmus")
-    return entry  # pyright: ignore[reportUnknownVariableType]
+    return config
 
 
-def _refuse(text: str) -> None:
+def _refuse(text: str) -> NoReturn:
     raise ValueError(f"{text} is not allowed")
+
+
+def _finite(text: str) -> float:
+    return float(text) if math.isfinite(float(text)) else _refuse(text)
 
 
 def _checked(path: Path, name: str, entry: Mapping[str, Any]) -> bytes:
@@ -177,7 +234,10 @@ def _checked(path: Path, name: str, entry: Mapping[str, Any]) -> bytes:
         raise ArtifactError(f"{path}: {CONFIG} does not say what {name} holds") from error
     if file.stat().st_size != wanted[1]:
         raise ArtifactError(f"{path}: {name} has {file.stat().st_size} bytes instead of {wanted[1]}: it is cut off or was replaced")
-    data = file.read_bytes()
+    try:
+        data = file.read_bytes()
+    except (OSError, MemoryError) as error:
+        raise ArtifactError(f"{path}: {name} cannot be read ({str(error) or 'not enough memory'})") from error
     if hashlib.sha256(data).hexdigest() != wanted[0]:
         raise ArtifactError(f"{path}: {name} is not the file that was saved with this {CONFIG} (its digest differs)")
     return data

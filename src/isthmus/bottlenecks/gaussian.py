@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from torch import Tensor
+from torch.nn import functional
 
 from isthmus.bottlenecks.base import Bottleneck
 from isthmus.distributions import Normal
 from isthmus.spec import register
+
+LOWEST, HIGHEST = -10.0, 10.0
 
 
 @register("bottleneck.gaussian")
@@ -36,4 +39,4 @@ class Gaussian(Bottleneck):
     def forward(self, h: Tensor) -> Normal:
         """Map (batch, 2 * latent) to the posterior."""
         location, log_scale = h.chunk(2, dim=1)
-        return Normal(location, log_scale.clamp(-10.0, 10.0))
+        return Normal(location, functional.hardtanh(log_scale, LOWEST, HIGHEST))

@@ -172,7 +172,13 @@ def _shape(stream: Any) -> tuple[int, ...]:
 
 
 def read_npz(path: Path, options: ReadOptions) -> Source:
-    """Read one array of an ``.npz`` file, chosen by `ReadOptions.key` or by the usual names; else as `read_npy`."""
+    """Read one array of an ``.npz`` file, chosen by `ReadOptions.key` or by the usual names; else as `read_npy`.
+
+    Raises
+    ------
+    DataError
+        If it is broken, holds no or another array than asked for, or what `read_npy` refuses.
+    """
     try:
         # NumPy leaves a file open that it opened itself and cannot read.
         with path.open("rb") as stream:

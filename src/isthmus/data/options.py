@@ -15,7 +15,13 @@ Names = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """Checked options of `read`; see there for what each means."""
+    """Checked options of `read`; see there for what each means.
+
+    Raises
+    ------
+    ConfigError
+        If `colour` or `on_error` is none of its values.
+    """
 
     key: str | None = None
     columns: Names | None = None
@@ -40,7 +46,13 @@ def as_names(value: str | int | Iterable[str | int] | None) -> Names:
 
 
 def as_size(value: str | int | Sequence[int] | None) -> tuple[int, ...] | None:
-    """Return a picture's size as (H, W), from ``64``, ``"64x48"`` or ``(64, 48)``."""
+    """Return a picture's size as (H, W), from ``64``, ``"64x48"`` or ``(64, 48)``.
+
+    Raises
+    ------
+    ConfigError
+        If it is no such thing.
+    """
     if value is None:
         return None
     numbers = _integers(value, "size", "64x48 (height x width)")
@@ -51,7 +63,13 @@ def as_size(value: str | int | Sequence[int] | None) -> tuple[int, ...] | None:
 
 
 def as_shape(value: str | Sequence[int] | None) -> tuple[int, ...] | None:
-    """Return a picture's shape as (H, W, C), from ``"28x28x1"``, ``"28x28"`` or a tuple."""
+    """Return a picture's shape as (H, W, C), from ``"28x28x1"``, ``"28x28"`` or a tuple.
+
+    Raises
+    ------
+    ConfigError
+        If it is no such thing.
+    """
     if value is None:
         return None
     numbers = _integers(value, "shape", "28x28x1 (height x width x channels)")

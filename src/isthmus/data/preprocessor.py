@@ -62,7 +62,7 @@ class Preprocessor:
 
         Parameters
         ----------
-        array : ndarray of shape (n, *schema.shape)
+        array : ndarray of shape (n, \\*schema.shape)
             Finite numbers in their own units; it may be a memory map.
         schema : Schema
             What one row is.
@@ -93,12 +93,12 @@ class Preprocessor:
 
         Parameters
         ----------
-        array : ndarray of shape (n, *schema.shape)
+        array : ndarray of shape (n, \\*schema.shape)
             Values in their own units; not changed.
 
         Returns
         -------
-        ndarray of shape (n, *schema.shape)
+        ndarray of shape (n, \\*schema.shape)
             A new C-contiguous float32 array.
 
         Raises
@@ -131,12 +131,12 @@ class Preprocessor:
 
         Parameters
         ----------
-        array : ndarray of shape (..., *schema.shape)
+        array : ndarray of shape (..., \\*schema.shape)
             Scaled values; any number of leading axes.
 
         Returns
         -------
-        ndarray of shape (..., *schema.shape)
+        ndarray of shape (..., \\*schema.shape)
             Floats as they were; integers rounded and clipped to their range; booleans as uint8 0 and 1.
 
         Raises

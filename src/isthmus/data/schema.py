@@ -80,7 +80,7 @@ class Schema:
 
         Returns
         -------
-        ndarray of shape (n, *shape)
+        ndarray of shape (n, \\*shape)
             The values, in their own dtype; not copied where the order is right.
 
         Raises

@@ -12,7 +12,7 @@ from isthmus.distributions.noise import Noise
 
 def sum_rows(values: Tensor) -> Tensor:
     """Sum all but the first axis: shape (batch, ...) to (batch,)."""
-    return values.flatten(1).sum(1)
+    return values.sum(1) if values.ndim == 2 else values.flatten(1).sum(1)
 
 
 class Distribution(ABC):
@@ -26,6 +26,10 @@ class Distribution(ABC):
     @abstractmethod
     def log_prob(self, x: Tensor) -> Tensor:
         """Log density or log probability of `x` in nats, shape (batch,)."""
+
+    def nats(self, x: Tensor) -> Tensor:
+        """Negative of `log_prob`, shape (batch,)."""
+        return -self.log_prob(x)
 
     @abstractmethod
     def sample(self, noise: Noise) -> Tensor:

@@ -56,7 +56,7 @@ class GeneratorNoise(Noise):
 
     def _mine(self, numbers: Tensor, like: Tensor) -> Tensor:
         rows = like.shape[0]
-        return numbers[self.part * rows : (self.part + 1) * rows].to(like.device) if self.parts > 1 else numbers.to(like.device)
+        return (numbers if self.parts == 1 else numbers[self.part * rows : (self.part + 1) * rows]).to(like.device)
 
 
 class SharedNoise(Noise):

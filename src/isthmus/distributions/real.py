@@ -31,9 +31,13 @@ class _LocationScale(Distribution):
         """Scale, with the location's shape."""
         return torch.as_tensor(self.log_scale, dtype=self.location.dtype, device=self.location.device).exp().expand_as(self.location)
 
+    @property
+    def _width(self) -> int:
+        return math.prod(self.location.shape[1:])
+
     def _log_scale_total(self) -> Tensor | float:
         """Sum of the log scales of a row: shape (batch,), or one number for all rows."""
-        width = self.location[0].numel()
+        width = self._width
         if isinstance(self.log_scale, Tensor):
             if self.log_scale.numel() == 1:
                 return self.log_scale.reshape(1) * width
@@ -59,7 +63,11 @@ class Normal(_LocationScale):
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Log density in nats, shape (batch,)."""
-        constant = HALF_LOG_2PI * self.location[0].numel()
+        return -self.nats(x)
+
+    def nats(self, x: Tensor) -> Tensor:
+        """Negative log density, shape (batch,)."""
+        constant = HALF_LOG_2PI * self._width
         if isinstance(self.log_scale, Tensor) and self.log_scale.numel() > 1:
             squares = sum_rows(((x - self.location) * (-self.log_scale).exp()).square())
         else:
@@ -68,11 +76,13 @@ class Normal(_LocationScale):
                 squares = squares * (-2 * self.log_scale.reshape(1)).exp()
             elif self.log_scale != 0:
                 squares = squares * math.exp(-2 * self.log_scale)
-        return -0.5 * squares - (self._log_scale_total() + constant)
+        return 0.5 * squares + (self._log_scale_total() + constant)
 
     def sample(self, noise: Noise) -> Tensor:
         """Draw ``mean + scale * eps``; gradients pass."""
-        return self.location + self.scale * noise.normal(self.location)
+        if not isinstance(self.log_scale, Tensor):
+            return self.location + math.exp(self.log_scale) * noise.normal(self.location)
+        return torch.addcmul(self.location, noise.normal(self.location), self.log_scale.exp())
 
 
 class Laplace(_LocationScale):
@@ -92,7 +102,7 @@ class Laplace(_LocationScale):
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Log density in nats, shape (batch,)."""
-        constant = math.log(2) * self.location[0].numel()
+        constant = math.log(2) * self._width
         distance = functional.l1_loss(self.location, x, reduction="none")
         if isinstance(self.log_scale, Tensor):
             distance = distance * (-self.log_scale).exp()

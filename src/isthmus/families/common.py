@@ -54,18 +54,48 @@ class Architecture:
 
 
 def auto_network(field: Field) -> str:
-    """Choose a network: conv for pictures whose sides are at least 16, mlp otherwise."""
+    """Choose a network: conv for pictures whose sides are at least 16, mlp otherwise.
+
+    Parameters
+    ----------
+    field : Field
+        What a preprocessed row is.
+
+    Returns
+    -------
+    str
+    """
     return "conv" if field.kind == "picture" and min(field.shape[:2]) >= 16 else "mlp"
 
 
 def auto_hidden(field: Field) -> tuple[int, ...]:
-    """Choose hidden widths: about twice the input, within 64 and 512, then half of it."""
+    """Choose hidden widths: about twice the input, within 64 and 512, then half of it.
+
+    Parameters
+    ----------
+    field : Field
+        What a preprocessed row is.
+
+    Returns
+    -------
+    tuple of int
+    """
     first = min(512, max(64, 1 << (2 * field.width - 1).bit_length()))
     return first, first // 2
 
 
 def auto_channels(field: Field) -> tuple[int, ...]:
-    """Choose channels: halve the picture until its shorter side is at most 4, starting from 16 channels, 128 at most."""
+    """Choose channels: halve the picture until its shorter side is at most 4, starting from 16 channels, 128 at most.
+
+    Parameters
+    ----------
+    field : Field
+        What a preprocessed row is.
+
+    Returns
+    -------
+    tuple of int
+    """
     side, channels = min(field.shape[:2]) if field.kind == "picture" else 1, [16]
     while (side := (side + 1) // 2) > 4:
         channels.append(min(128, 2 * channels[-1]))
@@ -73,7 +103,17 @@ def auto_channels(field: Field) -> tuple[int, ...]:
 
 
 def auto_latent(field: Field) -> int:
-    """Choose the width of a narrow code: a quarter of the input's, at most 32."""
+    """Choose the width of a narrow code: a quarter of the input's, at most 32.
+
+    Parameters
+    ----------
+    field : Field
+        What a preprocessed row is.
+
+    Returns
+    -------
+    int
+    """
     return max(1, min(32, -(-field.width // 4)))
 
 
@@ -82,6 +122,19 @@ def auto_likelihood(field: Field, variational: bool) -> tuple[str, float | str]:
 
     Coins for {0, 1}; otherwise a Gaussian: of unit scale (squared error) for a deterministic code, and with a learned scale for a
     variational one, so that reconstruction and KL are weighed by the data and not by their unit.
+
+    Parameters
+    ----------
+    field : Field
+        What a preprocessed row is.
+    variational : bool
+        Whether the code is drawn from a distribution.
+
+    Returns
+    -------
+    name : str
+        As `make_likelihood` takes it.
+    scale : float or str
     """
     if field.support == "binary":
         return "bernoulli", 1.0
@@ -92,6 +145,18 @@ def auto_likelihood(field: Field, variational: bool) -> tuple[str, float | str]:
 
 def make_likelihood(field: Field, name: str, scale: float | str = 1.0) -> Likelihood:
     """Build the likelihood called `name` for `field`.
+
+    Parameters
+    ----------
+    field : Field
+        What a preprocessed row is.
+    name : {"gaussian", "laplace", "bernoulli", "continuous_bernoulli"}
+    scale : float or {"one", "per_value", "predicted"}
+        Of Gaussian and Laplace: a fixed number, or how it is learned.
+
+    Returns
+    -------
+    Likelihood
 
     Raises
     ------
@@ -123,6 +188,11 @@ def networks(field: Field, code: int, latent: int, parameters: int, architecture
     parameters : int
         Numbers per value the likelihood needs.
     architecture : Architecture
+
+    Returns
+    -------
+    encoder : Network
+    decoder : Network
 
     Raises
     ------

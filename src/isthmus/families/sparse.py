@@ -40,7 +40,13 @@ def build(
     activity: float = 0.05,
     weight: float | None = None,
 ) -> tuple[Autoencoder, Objective]:
-    """Minimise :math:`-\\log p(x | z)` and, by `sparsity`, keep k units, charge their sum, or hold their mean activity."""
+    """Minimise :math:`-\\log p(x | z)` and, by `sparsity`, keep k units, charge their sum, or hold their mean activity.
+
+    Raises
+    ------
+    ConfigError
+        If the sparsity is unknown or the activity is no share.
+    """
     field = single(fields)
     if sparsity not in SPARSITIES:
         raise ConfigError(f"unknown sparsity {sparsity!r}; choose one of {', '.join(SPARSITIES)}")

@@ -71,6 +71,15 @@ FAMILIES: dict[str, Family] = {
 def get(name: str) -> Family:
     """Return the family called `name`.
 
+    Parameters
+    ----------
+    name : str
+        One of `FAMILIES`.
+
+    Returns
+    -------
+    Family
+
     Raises
     ------
     ConfigError

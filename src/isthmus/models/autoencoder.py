@@ -20,7 +20,9 @@ from isthmus.spec import register
 
 @register("model.autoencoder")
 class Autoencoder(nn.Module):
-    """Encoder, bottleneck, decoder, likelihood, and a prior where there is one::
+    """Encoder, bottleneck, decoder, likelihood, and a prior where there is one.
+
+    ::
 
         x --encoder--> h --bottleneck--> q(z | x) --draw--> z --decoder--> h' --likelihood--> p(x | z)
 

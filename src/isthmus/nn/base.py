@@ -35,6 +35,15 @@ def activations() -> list[str]:
 def activation(name: str) -> Callable[[Tensor], Tensor]:
     """Return the activation function called `name`.
 
+    Parameters
+    ----------
+    name : str
+        One of `activations`.
+
+    Returns
+    -------
+    callable
+
     Raises
     ------
     ConfigError
@@ -151,5 +160,5 @@ def check_widths(hidden: Sequence[int], name: str) -> tuple[int, ...]:
         If a width is not a positive whole number or there are more than 64.
     """
     if len(hidden) > 64 or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in hidden):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ConfigError(f"{name} must be at most 64 whole numbers of at least 1, not {list(hidden)!r}")
+        raise ConfigError(f"{name} must be at most 64 whole numbers of at least 1, not {str(list(hidden))[:80]}")
     return tuple(hidden)

@@ -41,7 +41,13 @@ class Tied(Network):
 
     @property
     def encoder(self) -> Network:
-        """The bound encoder."""
+        """The bound encoder.
+
+        Raises
+        ------
+        ConfigError
+            If there is none yet.
+        """
         if not self._encoder:
             raise ConfigError(f"{type(self).__name__} is not bound to an encoder yet: put both into isthmus.models.Autoencoder")
         return self._encoder[0]

@@ -68,4 +68,4 @@ class ELBO(Objective):
         if self.free_bits and context.training:
             free = context.batch_mean(kl.detach()) < self.free_bits
             kl = torch.where(free, self.free_bits, kl)
-        return {"reconstruction": -passage.p.log_prob(passage.target), "kl": kl.sum(1)}
+        return {"reconstruction": passage.p.nats(passage.target), "kl": kl.sum(1)}

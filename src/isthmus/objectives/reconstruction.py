@@ -52,7 +52,7 @@ class Reconstruction(Objective):
     def terms(self, model: Autoencoder, passage: Passage, context: Context) -> dict[str, Tensor]:
         """Return ``reconstruction`` and the bottleneck's terms."""
         extra = model.bottleneck.terms(passage.z, model.decoder.gain, context.batch_mean)
-        return {"reconstruction": -passage.p.log_prob(passage.target), **extra}
+        return {"reconstruction": passage.p.nats(passage.target), **extra}
 
     def weights(self, context: Context) -> dict[str, float]:  # noqa: ARG002
         """Return the weights of the bottleneck's terms."""
@@ -76,6 +76,11 @@ class AuxK(Objective):
         Steps without firing after which a unit counts as dead.
     weight : float
         Weight of the term.
+
+    Raises
+    ------
+    ConfigError
+        If `k`, `patience` or `weight` is out of its range.
 
     References
     ----------

@@ -62,7 +62,7 @@ class StandardNormal(Prior):
         """
         if not isinstance(q, Normal):
             raise ConfigError(f"the standard normal prior needs a Gaussian bottleneck, not one that returns {type(q).__name__}")
-        log_scale = torch.as_tensor(q.log_scale)
+        log_scale = torch.as_tensor(q.log_scale, dtype=q.location.dtype, device=q.location.device)
         return 0.5 * (q.location.square() + (2 * log_scale).exp() - 1) - log_scale
 
     def sample(self, rows: int, noise: Noise) -> Tensor:

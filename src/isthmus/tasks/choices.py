@@ -13,6 +13,9 @@ from isthmus.families.sparse import wide_latent
 from isthmus.fields import Field
 from isthmus.tasks.config import Config
 
+SUPPORTS = {"real": "values are real numbers", "unit": "values lie within 0 and 1", "binary": "values are 0 or 1"}
+SCALINGS = ("auto", "standard", "unit", "none")
+SCALES = ("one", "per_value", "predicted")
 FAMILY_DEFAULTS: dict[str, dict[str, Any]] = {
     "denoising": {"corruption": "gaussian"},
     "sparse": {"sparsity": "topk", "activity": 0.05},
@@ -66,9 +69,9 @@ def choose(config: Config, field: Field, rows: int, scaling: str) -> tuple[Confi
     family = config.family or "undercomplete"
     takes = set(get(family).options)
     _refuse_foreign(config, family, takes)
-    found: dict[str, tuple[Any, str]] = {"family": (family, "the plainest one"), "scaling": (scaling, f"values are {field.support}")}
+    found: dict[str, tuple[Any, str]] = {"family": (family, "the plainest one"), "scaling": (scaling, SUPPORTS[field.support])}
     found |= _model(config, family, field, takes)
-    found |= _training(config, family, field, rows, found)
+    found |= _training(config, family, rows, found)
     found |= {name: (value, "default of the family") for name, value in FAMILY_DEFAULTS.get(family, {}).items()}
     if family == "denoising":
         found["level"] = (LEVELS.get(config.corruption or "gaussian"), "default of the corruption")
@@ -76,8 +79,32 @@ def choose(config: Config, field: Field, rows: int, scaling: str) -> tuple[Confi
         steps = config.steps or found["steps"][0]
         found["kl_warmup"] = (steps // 10, "a tenth of the steps")
     given = config.given()
-    choices = [Choice(name, given.get(name, found[name][0]), "given" if name in given else found[name][1]) for name in found]
-    return config.override(**{choice.name: choice.value for choice in choices if choice.name != "weight"}), choices
+    order = [name for name in Config.help() if name in found or name in given]
+    choices = [Choice(name, given[name], "given") if name in given else Choice(name, *found[name]) for name in order]
+    return config.override(**{choice.name: choice.value for choice in choices}), choices
+
+
+def check(config: Config) -> None:
+    """Refuse what is wrong whatever the data are.
+
+    Raises
+    ------
+    ConfigError
+        If a setting is out of its range; the message names it.
+    """
+    if config.family is not None:
+        get(config.family)
+    for name, value, allowed in (("scaling", config.scaling, SCALINGS), ("solver", config.solver, ("closed", "gradient"))):
+        if value is not None and value not in allowed:
+            raise ConfigError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
+    scale = config.likelihood_scale
+    if scale is not None and not (scale in SCALES if isinstance(scale, str) else 0 < scale < math.inf):
+        raise ConfigError(f"likelihood_scale must be a positive number or one of {', '.join(SCALES)}, not {scale!r}")
+    if config.held_out is not None and not 0 <= config.held_out < 1:
+        raise ConfigError(f"held_out must be at least 0 and below 1, not {config.held_out}")
+    most = math.inf if config.corruption in (None, "gaussian") else 1.0
+    if config.level is not None and not (0 <= config.level <= most and config.level < math.inf):
+        raise ConfigError(f"level must be {'at least 0' if most > 1 else 'a share between 0 and 1'}, not {config.level}")
 
 
 def _refuse_foreign(config: Config, family: str, takes: set[str]) -> None:
@@ -88,20 +115,20 @@ def _refuse_foreign(config: Config, family: str, takes: set[str]) -> None:
     groups = Config.help()
     for name in config.given():
         if (groups[name][0] != "Training" and name not in allowed) or (name == "solver" and "solver" not in allowed):
-            takes_text = ", ".join(sorted(allowed - {"family", "scaling"}))
-            raise ConfigError(f"{name} does not apply to the family {family!r}, which takes {takes_text}; leave it out or choose another family")
+            told = ", ".join(sorted(allowed - {"family", "scaling", "architecture"}))
+            raise ConfigError(f"{name} does not apply to the family {family!r}, which takes {told}; leave it out or choose another family")
 
 
 def _model(config: Config, family: str, field: Field, takes: set[str]) -> dict[str, tuple[Any, str]]:
     wide = family == "sparse"
     latent = wide_latent(field) if wide else auto_latent(field)
-    told = "four times" if wide else "a quarter of"
-    found: dict[str, tuple[Any, str]] = {"latent": (latent, f"{told} the {field.width} values of a row, within limits")}
+    told, limits = ("four times", "64 to 1,024") if wide else ("a quarter of", "1 to 32")
+    found: dict[str, tuple[Any, str]] = {"latent": (latent, f"{told} the {field.width:,} values of a row, {limits}")}
     if "architecture" in takes:
         found |= _architecture(config, field, wide)
     if "likelihood" in takes:
         name, scale = auto_likelihood(field, family == "variational")
-        found["likelihood"] = (name, f"values are {field.support}")
+        found["likelihood"] = (name, SUPPORTS[field.support])
         if (config.likelihood or name) in ("gaussian", "laplace"):
             why = "learned, so that data and code are weighed by the data" if family == "variational" else "squared error"
             found["likelihood_scale"] = (scale, why) if config.likelihood in (None, name) else (1.0, "fixed")
@@ -113,7 +140,7 @@ def _architecture(config: Config, field: Field, wide: bool) -> dict[str, tuple[A
     if wide and config.network is None and config.hidden is None and config.channels is None:
         return {"network": ("linear", "one layer each way keeps the units readable"), "tied": (False, "default")}
     chosen = given.resolve(field)
-    found: dict[str, tuple[Any, str]] = {"network": (chosen.network, "the shape of a row" if field.kind == "numbers" else "the pictures' size")}
+    found: dict[str, tuple[Any, str]] = {"network": (chosen.network, _why_network(field, chosen.network))}
     if chosen.network == "mlp":
         found["hidden"] = (chosen.hidden, "about twice the width of a row, at most 512")
     if chosen.network == "conv":
@@ -121,27 +148,39 @@ def _architecture(config: Config, field: Field, wide: bool) -> dict[str, tuple[A
     return found | {"activation": ("silu", "default"), "tied": (False, "default")}
 
 
-def _training(config: Config, family: str, field: Field, rows: int, found: dict[str, tuple[Any, str]]) -> dict[str, tuple[Any, str]]:
-    batch = 32 if rows < 1000 else 128 if rows < 20_000 else 256
-    batch = min(batch, rows) if (config.devices or 1) == 1 else batch
-    used = config.batch or batch
-    per_epoch = max(1, rows // min(used, rows))
-    steps = config.steps or max(2000, min(10_000, 20 * per_epoch))
-    every = config.evaluate_every or max(50, per_epoch)
+def _why_network(field: Field, network: str | None) -> str:
+    if field.kind == "numbers":
+        return "for tables"
+    return "for pictures of 16 x 16 and more" if network == "conv" else "for small pictures"
+
+
+def _training(config: Config, family: str, rows: int, found: dict[str, tuple[Any, str]]) -> dict[str, tuple[Any, str]]:
+    held_out = (0.1, "decides which weights are kept") if rows >= 20 else (0.0, "too few rows")
+    always: dict[str, tuple[Any, str]] = {"held_out": held_out, "seed": (0, "default"), "device": ("auto", "default")}
+    always |= {"precision": ("fp32", "default"), "devices": (1, "default")}
+    if family == "linear":
+        always["solver"] = ("closed", "exact, and quicker than steps")
+        if config.solver != "gradient":
+            return always
     conv = (config.network or found.get("network", ("linear", ""))[0]) == "conv"
-    result: dict[str, tuple[Any, str]] = {"solver": ("closed", "exact and quicker than steps")} if family == "linear" else {}
-    return result | {
-        "steps": (steps, "20 epochs, within 2,000 and 10,000"),
+    return always | _loop(config, rows, 1e-3 if conv else 3e-3)
+
+
+def _loop(config: Config, rows: int, learning_rate: float) -> dict[str, tuple[Any, str]]:
+    """Choose what the training loop needs."""
+    devices = max(1, config.devices or 1)
+    batch = min(32 if rows < 1000 else 128 if rows < 20_000 else 256, rows)
+    batch = max(1, batch // devices) * devices
+    per_epoch = max(1, rows // min(max(1, config.batch or batch), rows))
+    steps = config.steps or max(2000, min(10_000, 20 * per_epoch))
+    every = max(1, config.evaluate_every or max(50, per_epoch))
+    return {
+        "steps": (steps, "20 epochs, 2,000 to 10,000"),
         "batch": (batch, f"{rows:,} training rows"),
-        "learning_rate": (1e-3 if conv else 3e-3, "default of the network"),
+        "learning_rate": (learning_rate, "default of the network"),
         "optimiser": ("adam", "default"),
         "schedule": ("cosine", "default"),
         "warmup": (min(100, steps // 10), "a tenth of the steps, at most 100"),
         "patience": (max(5, math.ceil(steps / every / 4)), "a quarter of the evaluations"),
         "evaluate_every": (every, "an epoch, but 50 steps at least"),
-        "held_out": (0.1 if rows >= 20 else 0.0, "decides which weights are kept" if rows >= 20 else "too few rows"),
-        "seed": (0, "default"),
-        "device": ("auto", "default"),
-        "precision": ("fp32", "default"),
-        "devices": (1, "default"),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import tomllib
 from collections.abc import Mapping
@@ -30,39 +31,39 @@ class Config:
     {'family': 'sparse', 'activity': 0.1}
     """
 
-    family: str | None = _setting("Model", "linear, undercomplete, sparse, denoising or variational")
+    family: str | None = _setting("Model", "kind of autoencoder: linear, undercomplete, sparse, denoising or variational")
     latent: int | None = _setting("Model", "width of the code")
-    network: str | None = _setting("Model", "mlp, conv or linear")
+    network: str | None = _setting("Model", "how encoder and decoder are built: mlp, conv or linear")
     hidden: tuple[int, ...] | None = _setting("Model", "hidden widths of an mlp encoder, such as 256,128; the decoder mirrors them")
     channels: tuple[int, ...] | None = _setting("Model", "channels of a conv encoder, such as 32,64; the decoder mirrors them")
-    activation: str | None = _setting("Model", "relu, leaky_relu, elu, gelu, silu, tanh or sigmoid")
+    activation: str | None = _setting("Model", "non-linearity between layers: relu, leaky_relu, elu, gelu, silu, tanh or sigmoid")
     tied: bool | None = _setting("Model", "whether the decoder uses the encoder's weights backwards")
-    likelihood: str | None = _setting("Model", "gaussian, laplace, bernoulli or continuous_bernoulli")
-    likelihood_scale: float | str | None = _setting("Model", "a number, or one, per_value, predicted: the scale of gaussian and laplace")
-    scaling: str | None = _setting("Model", "standard, unit or none: how values are scaled")
-    corruption: str | None = _setting("Family", "denoising: gaussian, masking or salt_and_pepper")
-    level: float | None = _setting("Family", "denoising: standard deviation or share of the corruption")
-    sparsity: str | None = _setting("Family", "sparse: topk, l1 or kl")
+    likelihood: str | None = _setting("Model", "distribution of the data: gaussian, laplace, bernoulli or continuous_bernoulli")
+    likelihood_scale: float | str | None = _setting("Model", "scale of gaussian and laplace: a number, or one, per_value or predicted")
+    scaling: str | None = _setting("Model", "how values are scaled: standard, unit or none")
+    corruption: str | None = _setting("Family", "denoising: what is done to the input: gaussian, masking or salt_and_pepper")
+    level: float | None = _setting("Family", "denoising: standard deviation of the noise (gaussian) or share of the values")
+    sparsity: str | None = _setting("Family", "sparse: what keeps units silent: topk, l1 or kl")
     activity: float | None = _setting("Family", "sparse: share of units that may be active (topk) or mean activity (kl)")
     weight: float | None = _setting("Family", "sparse: weight of the l1 or kl term")
     beta: float | None = _setting("Family", "variational: weight of the KL term")
     kl_warmup: int | None = _setting("Family", "variational: steps over which that weight rises")
     free_bits: float | None = _setting("Family", "variational: nats a code unit may use before it is charged")
-    solver: str | None = _setting("Training", "linear: closed or gradient")
+    solver: str | None = _setting("Training", "linear: how the weights are found: closed or gradient")
     steps: int | None = _setting("Training", "optimiser steps at most")
     batch: int | None = _setting("Training", "rows a step")
     learning_rate: float | None = _setting("Training", "peak learning rate")
-    optimiser: str | None = _setting("Training", "adam or adamw")
-    weight_decay: float | None = _setting("Training", "weight decay")
-    schedule: str | None = _setting("Training", "cosine, linear or constant")
+    optimiser: str | None = _setting("Training", "rule of the steps: adam or adamw")
+    weight_decay: float | None = _setting("Training", "strength of the pull of the weights towards zero")
+    schedule: str | None = _setting("Training", "how the learning rate falls: cosine, linear or constant")
     warmup: int | None = _setting("Training", "steps over which the learning rate rises")
     clip: float | None = _setting("Training", "largest norm of the gradient")
     patience: int | None = _setting("Training", "evaluations without a better held-out loss before stopping")
     evaluate_every: int | None = _setting("Training", "steps between evaluations")
     held_out: float | None = _setting("Training", "share of the rows that is held out, 0 for none")
     seed: int | None = _setting("Training", "decides everything random")
-    device: str | None = _setting("Training", "auto, cpu, cuda, cuda:1 ...")
-    precision: str | None = _setting("Training", "fp32 or bf16")
+    device: str | None = _setting("Training", "where to compute: auto, cpu, cuda or cuda:1")
+    precision: str | None = _setting("Training", "arithmetic of the networks: fp32 or bf16")
     devices: int | None = _setting("Training", "processes that share each batch")
 
     @classmethod
@@ -93,9 +94,10 @@ class Config:
             If an entry is unknown or of the wrong type; the message names it.
         """
         kinds = cls.kinds()
-        unknown = sorted(set(entries) - set(kinds))
-        if unknown:
-            raise ConfigError(f"{where}: unknown setting {', '.join(map(repr, unknown))}; known are {', '.join(kinds)}")
+        for name in sorted(set(entries) - set(kinds), key=str):
+            near = difflib.get_close_matches(str(name), kinds, 1)
+            mend = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(kinds)}"
+            raise ConfigError(f"{where}: unknown setting {name!r}; {mend}")
         return cls(**{name: _fit_type(name, value, kinds[name], where) for name, value in entries.items() if value is not None})
 
     @classmethod
@@ -105,13 +107,13 @@ class Config:
         Raises
         ------
         ConfigError
-            If the file is missing or not readable as its ending says.
+            If the file is missing, has another ending, or is not readable as its ending says.
         """
-        path = Path(path)
-        yaml = path.suffix in (".yaml", ".yml")
+        path = Path(path).expanduser()
+        yaml = _is_yaml(path)
         try:
-            text = path.read_text(encoding="utf-8")
-            entries = _parse_yaml(text) if yaml else tomllib.loads(text)
+            text = path.read_text(encoding="utf-8-sig")
+            entries = (_parse_yaml(text) or {}) if yaml else tomllib.loads(text)
         except OSError as error:
             raise ConfigError(f"cannot read the config file {path}: {error.strerror}") from error
         except ValueError as error:
@@ -136,16 +138,24 @@ class Config:
 
         Raises
         ------
+        ConfigError
+            If the ending is neither of TOML nor of YAML.
         DataError
             If the file cannot be written.
         """
-        path = Path(path)
-        colon = ": " if path.suffix in (".yaml", ".yml") else " = "
+        path = Path(path).expanduser()
+        colon = ": " if _is_yaml(path) else " = "
         entries = {**(reading or {}), **self.given()}
         notes = {name: text for name, (_, text) in self.help().items()}
         lines = [f"# {notes.get(name, 'how the data are read')}\n{name}{colon}{json.dumps(value)}" for name, value in entries.items()]
         with atomic_path(path) as beside:
             beside.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _is_yaml(path: Path) -> bool:
+    if path.suffix.lower() not in (".toml", ".yaml", ".yml"):
+        raise ConfigError(f"a config file ends in .toml, .yaml or .yml, which {path} does not")
+    return path.suffix.lower() != ".toml"
 
 
 def _types(hint: Any) -> tuple[type, ...]:
@@ -159,8 +169,16 @@ def _fit_type(name: str, value: Any, kinds: tuple[type, ...], where: str) -> Any
         return float(value)
     if type(value) in kinds:
         return value
-    wanted = " or ".join({tuple: "a list of whole numbers", int: "a whole number", float: "a number", str: "text", bool: "true or false"}[k] for k in kinds)
-    raise ConfigError(f"{where}: {name} must be {wanted}, not {value!r}")
+    raise ConfigError(f"{where}: {name} must be {' or '.join(_TOLD[kind] for kind in kinds)}, not {value!r}")
+
+
+_TOLD: dict[type, str] = {
+    tuple: "a list of whole numbers",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    bool: "true or false",
+}
 
 
 def _parse_yaml(text: str) -> Any:

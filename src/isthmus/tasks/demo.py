@@ -15,7 +15,7 @@ from isthmus.data import Source
 from isthmus.families import FAMILIES
 from isthmus.tasks.config import Config
 from isthmus.tasks.evidence import Evidence, ReportData
-from isthmus.tasks.examine import clustering_score, examine, neighbours_accuracy
+from isthmus.tasks.examine import baselines, examine
 from isthmus.tasks.fit import fit, split
 from isthmus.training import Callback
 
@@ -33,34 +33,12 @@ def digits() -> tuple[Source, Array]:
     return Source("pictures", pictures, name="handwritten digits (scikit-learn)"), found.target
 
 
-def baselines(train: Array, held_out: Array, train_labels: Array, labels: Array) -> dict[str, dict[str, float]]:
-    """Measure raw pixels and scikit-learn's PCA the same way as the models."""
-    from sklearn.decomposition import PCA
-
-    flat, flat_held = train.reshape(len(train), -1), held_out.reshape(len(held_out), -1)
-    start = time.perf_counter()
-    pca: Any = PCA(LATENT, random_state=0).fit(flat)
-    seconds = time.perf_counter() - start
-    codes, codes_held = pca.transform(flat), pca.transform(flat_held)
-    error = float(np.square(pca.inverse_transform(codes_held) - flat_held).mean())
-    return {
-        "raw pixels": {
-            "code width": float(flat.shape[1]),
-            "k-NN accuracy": neighbours_accuracy(flat, train_labels, flat_held, labels),
-            "clustering": clustering_score(flat_held, labels),
-        },
-        "PCA": {
-            "reconstruction error": error,
-            "code width": float(LATENT),
-            "k-NN accuracy": neighbours_accuracy(codes, train_labels, codes_held, labels),
-            "clustering": clustering_score(codes_held, labels),
-            "seconds": seconds,
-        },
-    }
-
-
 def demo(
-    folder: Path, seed: int = 0, callbacks: Sequence[Callback] = (), started: Callable[[str], None] | None = None
+    folder: Path,
+    seed: int = 0,
+    callbacks: Sequence[Callback] = (),
+    started: Callable[[str], None] | None = None,
+    steps: int | None = None,
 ) -> tuple[ReportData, dict[str, Artifact]]:
     """Train the five families on the digits, save each under `folder`, and measure them on rows none of them saw.
 
@@ -73,6 +51,8 @@ def demo(
         Watch every training.
     started : callable, optional
         Called with the family's name before its training.
+    steps : int, optional
+        Optimiser steps at most, for a quick look.
 
     Returns
     -------
@@ -88,7 +68,7 @@ def demo(
         if started:
             started(name)
         start = time.perf_counter()
-        config = Config(family=name, seed=seed, latent=None if name == "sparse" else LATENT)
+        config = Config(family=name, seed=seed, latent=None if name == "sparse" else LATENT, steps=None if name == "linear" else steps)
         artifact = fit(train, config, callbacks=callbacks)
         seconds = time.perf_counter() - start
         artifact.save(folder / name)
@@ -100,9 +80,9 @@ def demo(
     data = {
         "data": source.name,
         "rows": f"{len(source):,} pictures of 8 x 8 grey values",
-        "split": f"{len(rest):,} to train with (a tenth of them decides which weights are kept), {len(kept_back)} held out for every figure here",
+        "split": f"{len(rest):,} to train with (a tenth decides which weights are kept), {len(kept_back)} held out for every figure",
         "seed": str(seed),
     }
-    found = baselines(source.array[rest], source.array[kept_back], labels[rest], labels[kept_back])
+    found = baselines(source.array[rest], source.array[kept_back], LATENT, labels[rest], labels[kept_back], "raw pixels")
     title = "Five autoencoders, one set of digits"
     return ReportData(title, "What each family of autoencoders makes of 1,797 handwritten digits.", data, found, models), artifacts

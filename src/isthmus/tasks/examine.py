@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import time
+import warnings
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -20,8 +24,21 @@ from isthmus.training import in_batches
 
 Array = NDArray[Any]
 MAPPED = 2000
+VOTERS, VOTED = 10_000, 5_000
 STRIP = 12
+PATHS = 4
 NEIGHBOURS = 5
+
+
+def spread(rows: int, most: int) -> NDArray[np.int64]:
+    """Return at most `most` row numbers, evenly spread, so that data sorted by class stay represented.
+
+    Examples
+    --------
+    >>> spread(7, 3).tolist(), spread(2, 3).tolist()
+    ([0, 3, 6], [0, 1])
+    """
+    return np.arange(rows) if rows <= most else np.linspace(0, rows - 1, most).astype(np.int64)
 
 
 def active_units(artifact: Artifact, codes: Array) -> float:
@@ -36,14 +53,16 @@ def active_units(artifact: Artifact, codes: Array) -> float:
         return float((codes != 0).sum(1).mean())
     if hasattr(bottleneck, "activity"):
         return float((codes > 0.5).sum(1).mean())
-    spread = codes.var(0)
-    return float((spread > (0.01 if artifact.model.prior is not None else 0.01 * spread.max(initial=0.0))).sum())
+    variance = codes.var(0)
+    return float((variance > (0.01 if artifact.model.prior is not None else 0.01 * variance.max(initial=0.0))).sum())
 
 
 def neighbours_accuracy(train: Array, labels: Array, test: Array, truth: Array) -> float:
-    """Return how often the five nearest training codes vote for a held-out row's label."""
+    """Return how often the five nearest training codes vote for a held-out row's label (at most 10,000 vote on 5,000)."""
     from sklearn.neighbors import KNeighborsClassifier
 
+    some, asked = spread(len(train), VOTERS), spread(len(test), VOTED)
+    train, labels, test, truth = train[some], labels[some], test[asked], truth[asked]
     voters: Any = KNeighborsClassifier(min(NEIGHBOURS, len(train)))
     return float(voters.fit(train, labels).score(test, truth))
 
@@ -51,13 +70,72 @@ def neighbours_accuracy(train: Array, labels: Array, test: Array, truth: Array) 
 def clustering_score(codes: Array, labels: Array, seed: int = 0) -> float:
     """Return how well k-means groups of the codes (as many as there are labels) agree with the labels.
 
-    The adjusted mutual information: 1 is perfect, 0 is chance.
+    The adjusted mutual information: 1 is perfect, 0 is chance. At most 5,000 codes are grouped.
     """
     from sklearn.cluster import KMeans
     from sklearn.metrics import adjusted_mutual_info_score
 
-    groups: Any = KMeans(min(len(np.unique(labels)), len(codes)), n_init=10, random_state=seed).fit_predict(codes)
+    some = spread(len(codes), VOTED)
+    codes, labels = codes[some], labels[some]
+    with _quiet():
+        groups: Any = KMeans(min(len(np.unique(labels)), len(codes)), n_init=10, random_state=seed).fit_predict(codes)
     return float(adjusted_mutual_info_score(labels, groups))
+
+
+@contextmanager
+def _quiet() -> Generator[None]:
+    """Silence scikit-learn where codes coincide: fewer groups than labels is a finding here, not a fault."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def baselines(
+    train: Array, held_out: Array, latent: int, train_labels: Array | None = None, labels: Array | None = None, raw: str = "raw values"
+) -> dict[str, dict[str, float]]:
+    """Measure the rows themselves and scikit-learn's PCA the same way as a model.
+
+    Parameters
+    ----------
+    train, held_out : arrays of shape (n, ...) and (m, ...)
+        Rows as a model sees them.
+    latent : int
+        Width of PCA's code; where it is no narrower than a row, or no smaller than the number of rows, PCA is left out.
+    train_labels, labels : arrays of shape (n,) and (m,), optional
+        Known classes.
+    raw : str
+        What the rows themselves are called.
+
+    Returns
+    -------
+    dict of str to dict of str to float
+        Figures by name, for the rows themselves (only with labels) and for PCA.
+    """
+    flat, flat_held = train.reshape(len(train), -1), held_out.reshape(len(held_out), -1)
+    found: dict[str, dict[str, float]] = {}
+    if labels is not None and train_labels is not None:
+        found[raw] = {"code width": float(flat.shape[1]), **_with_labels(flat, train_labels, flat_held, labels)}
+    if latent < min(flat.shape):
+        found["PCA"] = _pca(flat, flat_held, latent, train_labels, labels)
+    return found
+
+
+def _pca(flat: Array, flat_held: Array, latent: int, train_labels: Array | None, labels: Array | None) -> dict[str, float]:
+    from sklearn.decomposition import PCA
+
+    start = time.perf_counter()
+    pca: Any = PCA(latent, random_state=0).fit(flat)
+    seconds = time.perf_counter() - start
+    codes = pca.transform(flat_held)
+    error = float(np.square(pca.inverse_transform(codes) - flat_held).mean())
+    figures = {"reconstruction error": error, "code width": float(latent)}
+    if labels is not None and train_labels is not None:
+        figures |= _with_labels(pca.transform(flat), train_labels, codes, labels)
+    return {**figures, "seconds": seconds}
+
+
+def _with_labels(train: Array, train_labels: Array, codes: Array, labels: Array) -> dict[str, float]:
+    return {"k-NN accuracy": neighbours_accuracy(train, train_labels, codes, labels), "clustering": clustering_score(codes, labels)}
 
 
 def map_codes(codes: Array, seed: int = 0) -> Array:
@@ -67,18 +145,25 @@ def map_codes(codes: Array, seed: int = 0) -> Array:
         return np.pad(codes[:, :2], ((0, 0), (0, max(0, 2 - width)))).astype(np.float32)
     from sklearn.manifold import TSNE
 
-    spread: Any = codes.std()
-    if spread == 0:
+    deviation: Any = codes.std()
+    if deviation == 0:
         return np.zeros((n, 2), dtype=np.float32)
     mapper: Any = TSNE(2, perplexity=min(30.0, (n - 1) / 3), init="pca", random_state=seed, max_iter=500)
-    return mapper.fit_transform(codes / spread).astype(np.float32)
+    with _quiet():
+        return mapper.fit_transform(codes / deviation).astype(np.float32)
 
 
 def pictures(artifact: Artifact, rows: Array) -> Array:
-    """Return rows in the data's units as floats in [0, 1]."""
+    """Return rows in the data's units as floats in [0, 1], all on the same scale of brightness.
+
+    Whole numbers are divided by the largest of their type if that is 255 or 65,535; other values that the model sees as real numbers
+    are shown from three standard deviations below the mean to three above.
+    """
+    if artifact.schema.dtype in ("uint8", "uint16"):
+        return (rows / np.float32(np.iinfo(artifact.schema.dtype).max)).astype(np.float32)
     scaled = artifact.preprocessor.transform(rows.reshape(-1, *rows.shape[-3:]))
     if artifact.field.support == "real":
-        scaled = (scaled - scaled.min()) / max(1e-12, float(np.ptp(scaled)))
+        scaled = (scaled + 3) / 6
     return np.clip(scaled, 0, 1).reshape(rows.shape)
 
 
@@ -109,10 +194,12 @@ def examine(
     }
     if labels is not None:
         if train is not None and train_labels is not None:
-            metrics["k-NN accuracy"] = neighbours_accuracy(coding.encode(artifact, train), train_labels, codes, labels)
+            voters = spread(len(train), VOTERS)
+            metrics["k-NN accuracy"] = neighbours_accuracy(coding.encode(artifact, train.take(voters)), train_labels[voters], codes, labels)
         metrics["clustering"] = clustering_score(codes, labels)
     metrics["log likelihood (nats)"] = float(coding.score(artifact, held_out).astype(np.float64).mean())
-    some = held_out.take(slice(0, MAPPED))
+    mapped = spread(len(held_out), MAPPED)
+    some = held_out.take(mapped)
     evidence = Evidence(
         family=artifact.family,
         title=get(artifact.family).summary if artifact.family in FAMILIES else artifact.family,
@@ -120,9 +207,9 @@ def examine(
         metrics=metrics,
         history=artifact.history.rows,
         best_step=int(artifact.facts.get("training", {}).get("kept step", 0)),
-        codes=codes[:MAPPED],
-        map=map_codes(codes[:MAPPED]),
-        labels=None if labels is None else np.asarray(labels)[:MAPPED],
+        codes=codes[mapped],
+        map=map_codes(codes[mapped]),
+        labels=None if labels is None else np.asarray(labels)[mapped],
     )
     if held_out.kind == "pictures":
         _add_pictures(evidence, artifact, some)
@@ -131,15 +218,31 @@ def examine(
     return evidence
 
 
+def told(value: Any) -> str:
+    """Return a setting as text; several numbers as they are given, such as 256,128.
+
+    Examples
+    --------
+    >>> told([256, 128]), told(True), told(0.003)
+    ('256,128', 'yes', '0.003')
+    """
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (list, tuple)):
+        return ",".join(map(str, value))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def facts(artifact: Artifact) -> dict[str, str]:
     """Return settings and sizes as text."""
     parameters = sum(p.numel() for p in artifact.model.parameters())
-    shown = {name: str(value) for name, value in artifact.config.items() if value is not None and name not in ("family", "device", "devices")}
+    hidden = ("family", "device", "devices")
+    shown = {name: told(value) for name, value in artifact.config.items() if value is not None and name not in hidden}
     return {"parameters": f"{parameters:,}", **shown, **{k: str(v) for k, v in artifact.facts.get("training", {}).items()}}
 
 
 def _add_pictures(evidence: Evidence, artifact: Artifact, some: Source) -> None:
-    strip = some.take(slice(0, STRIP))
+    strip = some.take(spread(len(some), STRIP))
     evidence.thumbnails = pictures(artifact, some.array)
     evidence.originals = pictures(artifact, strip.array)
     evidence.reconstructions = pictures(artifact, coding.reconstruct(artifact, strip))
@@ -149,11 +252,12 @@ def _add_pictures(evidence: Evidence, artifact: Artifact, some: Source) -> None:
         noisy = in_batches(lambda x: corruption(x, noise), artifact.prepare(strip))
         cleaned = in_batches(artifact.model.reconstruct, noisy)
         evidence.clean = evidence.originals
-        evidence.noisy = np.clip(noisy.numpy(), 0, 1)
+        evidence.noisy = pictures(artifact, artifact.restore(noisy))
         evidence.denoised = pictures(artifact, artifact.restore(cleaned))
     if artifact.model.prior is not None:
         evidence.samples = pictures(artifact, sample(artifact, 40, mean=True))
-        pairs = [(2 * i, 2 * i + 1) for i in range(min(4, len(some) // 2))]
+        ends = spread(len(some), 2 * PATHS).tolist()
+        pairs = list(zip(ends[: len(ends) // 2], ends[len(ends) // 2 :]))
         if pairs:
             evidence.interpolation = pictures(artifact, interpolate(artifact, some, pairs, steps=10))
 
@@ -162,9 +266,9 @@ def _add_columns(evidence: Evidence, artifact: Artifact, held_out: Source) -> No
     truth = np.asarray(artifact.schema.align(held_out), dtype=np.float64)
     rebuilt = np.asarray(coding.reconstruct(artifact, held_out), dtype=np.float64)
     squares = np.square(rebuilt - truth).mean(0)
-    spread = truth.var(0)
+    variance = truth.var(0)
     names = list(artifact.schema.columns) or [f"column {i}" for i in range(truth.shape[1])]
-    shares = 1 - squares / np.where(spread > 0, spread, np.nan)
+    shares = 1 - squares / np.where(variance > 0, variance, np.nan)
     evidence.columns = [(name, float(np.sqrt(square)), float(share)) for name, square, share in zip(names, squares, shares)]
     if artifact.model.prior is not None:
         evidence.sample_rows = (names, sample(artifact, 8))

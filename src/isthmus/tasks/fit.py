@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import math
+import os
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +16,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from isthmus import __version__
 from isthmus.artifact import Artifact
 from isthmus.data import Preprocessor, Schema, Source
 from isthmus.errors import ConfigError, TrainingError
 from isthmus.families import Architecture, Recipe, get
 from isthmus.families.denoising import make_corruption
 from isthmus.fields import Field
+from isthmus.models import Autoencoder
 from isthmus.nn import materialise
-from isthmus.tasks.choices import Choice, choose
+from isthmus.tasks.choices import Choice, check, choose
 from isthmus.tasks.config import Config
-from isthmus.training import AutogradStep, Callback, History, Result, TrainingConfig, fit_linear, nats, reconstruct
+from isthmus.tasks.reading import digest
+from isthmus.training import Callback, History, Result, TrainingConfig, fit_linear, nats, reconstruct
 from isthmus.training import fit as train
-from isthmus.training.loop import StepFactory
+from isthmus.training.engines import StepFactory, make_step
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,8 @@ class Plan:
         Each with its reason.
     notes : list of str
         What was noticed in the data.
+    warnings : list of str
+        Those of the notes that ask for another choice.
     schema : Schema
     preprocessor : Preprocessor
     training, held_out : array of int
@@ -54,6 +60,7 @@ class Plan:
     preprocessor: Preprocessor
     training: NDArray[np.int64]
     held_out: NDArray[np.int64]
+    warnings: list[str] = field(default_factory=list[str])
 
 
 def split(rows: int, share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -86,16 +93,18 @@ def plan(source: Source, config: Config) -> Plan:
     ConfigError
         If a setting does not fit.
     """
+    check(config)
+    training_config(config if config.batch is not None else config.override(batch=max(1, config.devices or 1)))
     schema = Schema.infer(source)
     share = config.held_out if config.held_out is not None else 0.1 if len(source) >= 20 else 0.0
     training, held_out = split(len(source), share, config.seed or 0)
     part = source.array[training] if len(held_out) else source.array
     preprocessor = Preprocessor.fit(part, schema, config.scaling or "auto")
-    field = preprocessor.fields()[0]
-    settled, choices = choose(config, field, len(training), preprocessor.scale)
+    row = preprocessor.fields()[0]
+    settled, choices = choose(config, row, len(training), preprocessor.scale)
     choices = [Choice("held_out", share, choice.why) if choice.name == "held_out" else choice for choice in choices]
-    notes = [*source.notes, *preprocessor.notes, *_width_note(settled, field)]
-    return Plan(settled.override(held_out=share), choices, notes, schema, preprocessor, training, held_out)
+    notes = [*source.notes, *preprocessor.notes, *_width_note(settled, row)]
+    return Plan(settled.override(held_out=share), choices, notes, schema, preprocessor, training, held_out, _width_note(settled, row))
 
 
 def _width_note(config: Config, field: Field) -> list[str]:
@@ -119,8 +128,20 @@ def build(field: Field, config: Config) -> Recipe:
         options["corruption"] = make_corruption(field, config.corruption, config.level)
     with torch.device("meta"):
         model, objective = family([field], **options)
+    _refuse_huge(model)
     seed = config.seed or 0
     return materialise(model, seed), materialise(objective, seed)
+
+
+def _refuse_huge(model: Autoencoder) -> None:
+    """Refuse a model whose weights, gradients, two moments and best copy exceed the machine's memory."""
+    count = sum(parameter.numel() for parameter in model.parameters())
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else math.inf
+    if 5 * 4 * count > memory:
+        raise ConfigError(
+            f"the model would have {count:,} parameters: to train it takes about {5 * 4 * count / 1e9:,.0f} GB of memory, and this machine "
+            f"has {memory / 1e9:,.0f}. Use a smaller latent, hidden or channels"
+        )
 
 
 def training_config(config: Config) -> TrainingConfig:
@@ -137,7 +158,7 @@ def fit(
     checkpoint: str | Path | None = None,
     resume: bool = False,
     told: Callable[[Plan], None] | None = None,
-    engine: StepFactory = AutogradStep,
+    engine: StepFactory = make_step,
 ) -> Artifact:
     """Fit a model on `source`.
 
@@ -168,9 +189,9 @@ def fit(
         If training diverges; ``error.artifact`` then holds the best model so far, or None.
     """
     ready = plan(source, config or Config())
+    artifact = untrained(source, ready)
     if told:
         told(ready)
-    artifact = untrained(source, ready)
     parts = {"train": ready.training, "held": ready.held_out}
     rows = {name: torch.from_numpy(ready.preprocessor.transform(source.array[index])) for name, index in parts.items() if len(index)}
     sample = rows.get("held", rows["train"])
@@ -185,20 +206,13 @@ def fit(
 
 def untrained(source: Source, ready: Plan) -> Artifact:
     """Return the artifact of a plan before any training; warns of a code that can simply copy."""
-    for note in _width_note(ready.config, ready.preprocessor.fields()[0]):
+    for note in ready.warnings:
         warnings.warn(note, stacklevel=3)
     model, objective = build(ready.preprocessor.fields()[0], ready.config)
-    facts: dict[str, Any] = {"isthmus": _version(), "data": source.name, "rows": len(source)}
+    facts: dict[str, Any] = {"isthmus": __version__, "data": source.name, "rows": len(source), "digest": digest(source)}
     facts |= {"training rows": len(ready.training), "held-out rows": len(ready.held_out), "notes": ready.notes}
     settings = {name: list(value) if isinstance(value, tuple) else value for name, value in ready.config.given().items()}  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
     return Artifact(model, objective, ready.schema, ready.preprocessor, settings, facts=facts)
-
-
-def _version() -> str:
-    try:
-        return version("isthmus")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def _train(
@@ -210,8 +224,6 @@ def _train(
     resume: bool,
     engine: StepFactory,
 ) -> Result:
-    if ready.config.family == "linear" and ready.config.solver not in ("closed", "gradient"):
-        raise ConfigError(f"solver must be closed or gradient, not {ready.config.solver!r}")
     if ready.config.solver == "closed":
         return _closed(artifact, rows)
     return train(

@@ -2,59 +2,114 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from isthmus.data.sniff import Dialect, sniff
 from isthmus.errors import DataError
 from isthmus.extras import require
 
+Array = NDArray[Any]
 
-def read_labels(path: str | Path, key: str | None = None) -> NDArray[Any]:
-    """Read one label per row: a text file with a label a line (a first line ``label`` is a heading), ``.npy`` or ``.npz``.
+
+def read_labels(path: str | Path, key: str | None = None, rows: int | None = None) -> Array:
+    """Read one label per row.
 
     Parameters
     ----------
     path : path
-        ``.npy``, ``.npz`` (with `key`), ``.parquet`` (its only column, or `key`), or text (the only column, or `key`).
+        ``.npy``, ``.npz``, ``.parquet``, or a text table: the only array or column, or the one called `key`. The first line of a
+        text file with a single column is a heading if the others are numbers and it is none, or if there is one line more than `rows`.
     key : str, optional
         Array or column that holds the labels.
+    rows : int, optional
+        How many labels there must be.
 
     Returns
     -------
     array of shape (n,)
+        Whole numbers where all labels are such, text or numbers otherwise.
 
     Raises
     ------
     DataError
-        If the file holds anything else.
+        If the file holds anything else, or not `rows` labels.
     """
     path = Path(path).expanduser()
+    readers = {".npy": _npy, ".npz": _npz, ".parquet": _parquet, ".pq": _parquet}
     try:
-        found = _numpy(path, key) if path.suffix in (".npy", ".npz") else _column(path, key)
-    except (OSError, ValueError, KeyError) as error:
+        found = readers[path.suffix.lower()](path, key) if path.suffix.lower() in readers else _text(path, key, rows)
+    except DataError:
+        raise
+    except FileNotFoundError as error:
+        raise DataError(f"there is no file {path} with labels. Check the path") from error
+    except (OSError, ValueError, EOFError) as error:
         raise DataError(f"cannot read labels from {path}: {error}") from error
-    if found.ndim != 1 or found.dtype == object:
+    return _checked(found, path, rows)
+
+
+def _checked(found: Array, path: Path, rows: int | None) -> Array:
+    if found.ndim != 1:
         raise DataError(f"{path}: labels must be one number or text per row, not an array of shape {found.shape}")
+    if found.dtype == object or (found.dtype.kind == "f" and not np.isfinite(found).all()) or (found.dtype.kind == "U" and not found.all()):
+        raise DataError(f"{path}: some labels are missing, or are neither numbers nor text. Give one for each row")
+    if rows is not None and len(found) != rows:
+        raise DataError(f"{path} has {len(found):,} labels, but the data have {rows:,} rows. Give one for each, in the same order")
     return found
 
 
-def _numpy(path: Path, key: str | None) -> NDArray[Any]:
-    found = np.load(path, allow_pickle=False)
-    if path.suffix == ".npy":
-        return found
-    names = list(found.files)
-    if key is None and len(names) > 1:
-        raise DataError(f"{path} holds {', '.join(names)}; say which one holds the labels (--labels-key)")
-    return found[key or names[0]]
+def _one(path: Path, names: list[str], key: str | None, what: str) -> str:
+    """Return the name of the array or column that holds the labels."""
+    told = ", ".join(map(repr, names[:8])) + (" ..." if len(names) > 8 else "")
+    if key is not None and key not in names:
+        raise DataError(f"{path}: there is no {what} {key!r}. It has: {told}")
+    if key is None and len(names) != 1:
+        raise DataError(f"{path} has the {what}s {told}. Say which one holds the labels (command line: --labels-key NAME)")
+    return names[0] if key is None else key
 
 
-def _column(path: Path, key: str | None) -> NDArray[Any]:
-    reader = require("pyarrow.parquet" if path.suffix in (".parquet", ".pq") else "pyarrow.csv", "table", "reading labels from a table")
-    table: Any = reader.read_table(path) if path.suffix in (".parquet", ".pq") else reader.read_csv(path)
-    if key is None and table.num_columns > 1:
-        raise DataError(f"{path} has the columns {', '.join(table.column_names[:8])}; say which one holds the labels (--labels-key)")
-    column = table.column(key or table.column_names[0]).to_pylist()
-    return np.asarray(column)
+def _npy(path: Path, key: str | None) -> Array:  # noqa: ARG001
+    return np.load(path, allow_pickle=False)
+
+
+def _npz(path: Path, key: str | None) -> Array:
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+        return archive[_one(path, list(archive.files), key, "array")]
+
+
+def _parquet(path: Path, key: str | None) -> Array:
+    parquet = require("pyarrow.parquet", "table", "reading labels from Parquet")
+    with parquet.ParquetFile(path) as file:
+        name = _one(path, list(file.schema_arrow.names), key, "column")
+        return np.asarray(file.read(columns=[name]).column(name).to_pylist())
+
+
+def _text(path: Path, key: str | None, rows: int | None) -> Array:
+    dialect = sniff(path)
+    with path.open(encoding=dialect.encoding, newline="") as stream:
+        lines = [line for line in csv.reader(stream, delimiter=dialect.delimiter) if line]
+    width = len(dialect.names)
+    if any(len(line) != width for line in lines):
+        raise DataError(f"{path}: its lines do not all have {width} column(s). Give one label a line, or a table")
+    if width > 1 or key is not None:
+        place = dialect.names.index(_one(path, list(dialect.names), key, "column"))
+        return _typed([line[place].strip() for line in lines[int(dialect.header) :]])
+    return _typed(_without_heading([line[0].strip() for line in lines], dialect, rows))
+
+
+def _without_heading(labels: list[str], dialect: Dialect, rows: int | None) -> list[str]:
+    numbers = dialect.header and len(labels) > 1 and all(map(_is_whole, labels[1:]))
+    more = dialect.header and rows is not None and len(labels) == rows + 1
+    return labels[1:] if numbers or more else labels
+
+
+def _is_whole(label: str) -> bool:
+    return label.removeprefix("-").isdecimal()
+
+
+def _typed(labels: list[str]) -> Array:
+    return np.asarray(labels).astype(np.int64) if labels and all(map(_is_whole, labels)) else np.asarray(labels)

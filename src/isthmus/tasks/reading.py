@@ -1,21 +1,32 @@
-"""Read data the way a fitted model needs them."""
+"""Read data the way a fitted model needs them, and recognise them again."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from math import prod
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from isthmus.data import Schema, Source, read
+from isthmus.errors import DataError
+
+ARRAYS = (".npy", ".npz", ".csv", ".tsv", ".txt", ".parquet", ".pq")
+SUBSETS = ("columns", "drop")
+SAMPLED = 256
 
 
-def read_for(schema: Schema, path: str | Path, **options: Any) -> Source:
+def read_for(schema: Schema, path: str | Path, fitted: Mapping[str, Any] | None = None, **options: Any) -> Source:
     """Read `path` for a model fitted on rows of `schema`: its columns, its pictures' size and colour.
 
     Parameters
     ----------
     schema : Schema
     path : path
+    fitted : mapping, optional
+        The options with which the data fitted on were read: which columns were taken, where those have no names to ask for.
     **options
         Further options of `isthmus.read`, such as `key` and `on_error`; they win.
 
@@ -29,13 +40,51 @@ def read_for(schema: Schema, path: str | Path, **options: Any) -> Source:
         If the data cannot be read, or columns are missing.
     """
     path = Path(path).expanduser()
+    if schema.kind == "table" and schema.columns:
+        return read(path, **{"columns": schema.columns, **options})
+    if path.suffix.lower() in ARRAYS and not path.is_dir():
+        return _read_array(schema, path, fitted or {}, options)
     if schema.kind == "table":
-        return read(path, **{"columns": schema.columns or None, **options})
-    arrays = path.suffix.lower() in (".npy", ".npz", ".csv", ".tsv", ".txt", ".parquet", ".pq")
-    if not arrays:
-        height, width, channels = schema.shape
-        return read(path, **{"size": (height, width), "colour": "grey" if channels == 1 else "rgb", **options})
-    source = read(path, **options)
-    if source.kind == "table" and source.array.shape[1] == prod(schema.shape):
+        return read(path, **options)
+    height, width, channels = schema.shape
+    return read(path, **{"size": (height, width), "colour": {1: "grey", 3: "rgb"}.get(channels, "auto"), **options})
+
+
+def _read_array(schema: Schema, path: Path, fitted: Mapping[str, Any], options: dict[str, Any]) -> Source:
+    subset = {name: fitted[name] for name in SUBSETS if fitted.get(name)}
+    source = (_read_subset(schema, path, {**subset, **options}) if subset else None) or read(path, **options)
+    if schema.kind == "pictures" and source.kind == "table" and source.array.shape[1] == prod(schema.shape):
         return Source("pictures", source.array.reshape(-1, *schema.shape), notes=source.notes, name=source.name)
     return source
+
+
+def _read_subset(schema: Schema, path: Path, options: dict[str, Any]) -> Source | None:
+    """Read the columns that the fit took; nothing if these data have other ones."""
+    try:
+        source = read(path, **options)
+    except DataError:
+        return None
+    return source if prod(source.array.shape[1:]) == prod(schema.shape) else None
+
+
+def digest(source: Source) -> str:
+    """Return a short digest by which the same values are recognised, whatever file they come from.
+
+    Parameters
+    ----------
+    source : Source
+
+    Returns
+    -------
+    str
+        Of shape and dtype and of up to 256 rows spread over the data.
+
+    Examples
+    --------
+    >>> digest(Source("table", np.eye(3))) == digest(Source("table", np.eye(3), name="copy"))
+    True
+    """
+    rows = source.array[:: max(1, len(source) // SAMPLED)]
+    found = hashlib.sha256(f"{source.array.shape} {source.array.dtype}".encode())
+    found.update(np.ascontiguousarray(rows).tobytes())
+    return found.hexdigest()[:16]

@@ -78,8 +78,10 @@ def interpolate(artifact: Artifact, source: Source, pairs: list[tuple[int, int]]
     if steps < 2:
         raise ConfigError(f"steps must be at least 2, not {steps}")
     wrong = sorted({row for pair in pairs for row in pair if not 0 <= row < len(source)})
-    if wrong or not pairs:
-        raise DataError(f"{source.name} has rows 0 to {len(source) - 1}; there is no row {', '.join(map(str, wrong)) or '(no pair was given)'}")
+    if not pairs:
+        raise DataError("no pair of rows was given. Give at least one, such as (0, 1)")
+    if wrong:
+        raise DataError(f"{source.name} has rows 0 to {len(source) - 1}; there is no row {', '.join(map(str, wrong))}")
     used = sorted({row for pair in pairs for row in pair})
     found = dict(zip(used, coding.encode(artifact, source.take(used))))
     paths = np.stack([path(found[a], found[b], steps, spherical) for a, b in pairs])

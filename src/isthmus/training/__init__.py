@@ -3,6 +3,7 @@
 from isthmus.training.callbacks import Callback, TensorBoard
 from isthmus.training.closed_form import fit_linear, fit_linear_moments
 from isthmus.training.config import TrainingConfig
+from isthmus.training.engines import make_step
 from isthmus.training.history import History
 from isthmus.training.inference import decode, encode, in_batches, nats, reconstruct
 from isthmus.training.loop import Result, fit
@@ -25,6 +26,7 @@ __all__ = [
     "fit_linear",
     "fit_linear_moments",
     "in_batches",
+    "make_step",
     "nats",
     "reconstruct",
 ]

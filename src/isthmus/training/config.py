@@ -111,6 +111,7 @@ def _number(name: str, value: Any) -> float | None:
     if value is None and name == "clip":
         return None
     zero = name == "weight_decay"
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value < inf or (value == 0 and not zero):
+    number = float(value) if type(value) is not bool and isinstance(value, Real) else -1.0
+    if not 0 <= number < inf or (number == 0 and not zero):
         raise ConfigError(f"{name} must be a finite number {'of at least' if zero else 'above'} 0, not {value!r}")
-    return float(value)
+    return number

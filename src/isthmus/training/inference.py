@@ -48,19 +48,53 @@ def _device(model: torch.nn.Module) -> torch.device:
 
 
 def encode(model: Autoencoder, rows: Tensor) -> Tensor:
-    """Return the mean codes of `rows`, shape (n, latent)."""
+    """Return the mean code of every row.
+
+    Parameters
+    ----------
+    model : Autoencoder
+    rows : Tensor of shape (n, \\*shape)
+        Preprocessed.
+
+    Returns
+    -------
+    Tensor of shape (n, latent)
+    """
     return in_batches(lambda x: model.encode(x).mean, rows, _device(model))
 
 
 def decode(model: Autoencoder, codes: Tensor, draw: Callable[[Distribution], Tensor] | None = None) -> Tensor:
-    """Return the mean of the data for each code (or what `draw` makes of its distribution), shape (n, \\*shape)."""
+    """Return the mean of the data for each code.
+
+    Parameters
+    ----------
+    model : Autoencoder
+    codes : Tensor of shape (n, latent)
+    draw : callable, optional
+        What to make of each batch's distribution instead of its mean.
+
+    Returns
+    -------
+    Tensor of shape (n, \\*shape)
+    """
     take = draw or _mean
     size = max(1, min(ROWS, 4_000_000 // max(1, int(torch.Size(model.shape).numel()))))
     return in_batches(lambda z: take(model.decode(z)), codes, _device(model), size)
 
 
 def reconstruct(model: Autoencoder, rows: Tensor) -> Tensor:
-    """Return the mean of the data given the mean code of each row, shape (n, \\*shape)."""
+    """Return the mean of the data given the mean code of each row.
+
+    Parameters
+    ----------
+    model : Autoencoder
+    rows : Tensor of shape (n, \\*shape)
+        Preprocessed.
+
+    Returns
+    -------
+    Tensor of shape (n, \\*shape)
+    """
     return in_batches(model.reconstruct, rows, _device(model))
 
 

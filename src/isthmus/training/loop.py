@@ -6,7 +6,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,12 +25,12 @@ from isthmus.training.callbacks import Callback
 from isthmus.training.config import TrainingConfig
 from isthmus.training.history import History, Row
 from isthmus.training.order import Order
-from isthmus.training.step import AutogradStep, Step, weighted
+from isthmus.training.engines import StepFactory, make_step
+from isthmus.training.step import Step, weighted
 from isthmus.training.world import World
 
 FLUSH = 20
 EVALUATION_ROWS = 4096
-StepFactory = Callable[[Autoencoder, Objective, TrainingConfig, World], Step]
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class _Run:
             f"objective.{k}": v for k, v in objective.state_dict().items()
         }
         self.world.share(list(self.tensors.values()))
-        self.best: dict[str, Tensor] = {}
+        self.best = {name: tensor.clone() for name, tensor in self.tensors.items()}
         self.best_loss = math.inf
         self.best_step = 0
         self.stale = 0
@@ -151,9 +151,9 @@ class _Run:
 
     def diverged(self, step: int, what: str, value: float) -> None:
         self.restore()
-        kept = f"; the best weights so far (step {self.best_step}) are kept" if self.best else ""
+        kept = f"the best weights so far (step {self.best_step}) are kept" if self.best_step else "the first weights are put back"
         raise TrainingError(
-            f"{what} became {value} at step {step}{kept}. Lower the learning rate (now {self.config.learning_rate:g}), "
+            f"{what} became {value} at step {step}; {kept}. Lower the learning rate (now {self.config.learning_rate:g}), "
             "clip the gradient (clip=1.0), add warm-up steps, or scale the data"
         )
 
@@ -208,8 +208,7 @@ class _Run:
 
     def restore(self) -> None:
         """Put the best weights into the model."""
-        if self.best:
-            checkpoints.copy_into(self.current(), self.best)
+        checkpoints.copy_into(self.current(), self.best)
         self.model.eval()
 
     def save(self, path: Path, engine: Step, key: str, seconds: float) -> None:
@@ -246,7 +245,7 @@ def fit(
     callbacks: Sequence[Callback] = (),
     checkpoint: str | Path | None = None,
     resume: bool = False,
-    engine: StepFactory = AutogradStep,
+    engine: StepFactory = make_step,
 ) -> Result:
     """Train `model` on tensors in memory and leave its best weights in it.
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from isthmus.models import Autoencoder
 from isthmus.objectives import Context, Objective
+from isthmus.training.adam import make_adam
 from isthmus.training.config import TrainingConfig
 from isthmus.training.world import World
 
@@ -56,16 +57,14 @@ class AutogradStep:
         self.config = config
         self.world = world
         self.parameters = [p for part in (model, objective) for p in part.parameters() if p.requires_grad]
-        kind = torch.optim.AdamW if config.optimiser == "adamw" else torch.optim.Adam
-        self.optimiser = kind(self.parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
-        self.group: dict[str, Any] = self.optimiser.param_groups[0]
+        self.optimiser = make_adam(self.parameters, config)
         self.low = config.precision == "bf16"
 
     def __call__(self, x: Tensor, target: Tensor, context: Context) -> dict[str, Tensor]:
         """Make one step; return the mean of each term and the weighted ``loss``."""
-        self.optimiser.zero_grad()
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.low):
-            terms = self.objective(self.model, x, target, context)
+        for parameter in self.parameters:
+            parameter.grad = None
+        terms = self.low_terms(x, target, context) if self.low else self.objective(self.model, x, target, context)
         means = {name: values.mean() for name, values in terms.items()}
         loss = weighted(means, self.objective.weights(context))
         loss.backward()  # pyright: ignore[reportUnknownMemberType]
@@ -73,21 +72,20 @@ class AutogradStep:
             self.world.mean_in_place([p.grad for p in self.parameters if p.grad is not None])
         if self.config.clip is not None:
             torch.nn.utils.clip_grad_norm_(self.parameters, self.config.clip)
-        self.group["lr"] = self.config.rate(context.step)
-        self.optimiser.step()  # pyright: ignore[reportUnknownMemberType]
+        self.optimiser.step(self.config.rate(context.step))
         found = {name: mean.detach() for name, mean in means.items()}
         found["loss"] = loss.detach()
         return found
 
+    def low_terms(self, x: Tensor, target: Tensor, context: Context) -> dict[str, Tensor]:
+        """Return the terms with the networks in bfloat16 where that is safe."""
+        with torch.autocast(x.device.type, torch.bfloat16):
+            return self.objective(self.model, x, target, context)
+
     def state(self) -> dict[str, Tensor]:
         """Return Adam's moments and counters by parameter number."""
-        entries = self.optimiser.state_dict()["state"]
-        return {f"{index}.{name}": torch.as_tensor(value) for index, entry in entries.items() for name, value in entry.items()}
+        return self.optimiser.state()
 
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Take over moments and counters."""
-        entries: dict[int, dict[str, Tensor]] = {}
-        for key, value in state.items():
-            index, name = key.split(".", 1)
-            entries.setdefault(int(index), {})[name] = value
-        self.optimiser.load_state_dict({"state": entries, "param_groups": self.optimiser.state_dict()["param_groups"]})
+        self.optimiser.load_state(state)

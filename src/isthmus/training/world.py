@@ -16,6 +16,15 @@ from isthmus.errors import ConfigError
 def choose_device(name: str) -> torch.device:
     """Return the device called `name`; ``"auto"`` is a GPU where there is one.
 
+    Parameters
+    ----------
+    name : str
+        ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"`` ...
+
+    Returns
+    -------
+    torch.device
+
     Raises
     ------
     ConfigError
