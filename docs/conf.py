@@ -28,6 +28,7 @@ exclude_patterns = ["_build", "api/*.inc"]
 templates_path = ["_templates"]
 default_role = "autolink"
 nitpicky = False
+smartquotes_action = "qe"  # not dashes: help texts name flags
 
 autosummary_generate = True
 autosummary_ignore_module_all = False

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import json
 import os
-import resource
+import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from isthmus.artifact import VERSION, Artifact
 from isthmus.artifact import files as artifact_files
 from isthmus.errors import ArtifactError
 
+resource = pytest.importorskip("resource")
 MODEL, CONFIG, PREPROCESSOR = "model.safetensors", "config.json", "preprocessor.safetensors"
 
 
@@ -80,7 +82,9 @@ def huge_header(length: int) -> bytes:
     return length.to_bytes(8, "little") + b"{}" + bytes(100)
 
 
-OVERLAPPING = json.dumps({"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}, "b": {"dtype": "F32", "shape": [2], "data_offsets": [4, 12]}}).encode()
+OVERLAPPING = json.dumps(
+    {"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}, "b": {"dtype": "F32", "shape": [2], "data_offsets": [4, 12]}}
+).encode()
 BEYOND = json.dumps({"a": {"dtype": "F32", "shape": [1 << 40], "data_offsets": [0, 1 << 42]}}).encode()
 UNKNOWN = json.dumps({"a": {"dtype": "PYOBJECT", "shape": [1], "data_offsets": [0, 8]}}).encode()
 GARBAGE = {
@@ -98,7 +102,7 @@ GARBAGE = {
 
 @pytest.mark.parametrize("name", [MODEL, PREPROCESSOR])
 @pytest.mark.parametrize("data", GARBAGE.values(), ids=GARBAGE.keys())
-def test_garbage_with_a_right_digest(saved: Path, tamper, name: str, data: bytes) -> None:
+def test_garbage_with_a_right_digest(saved: Path, tamper: Any, name: str, data: bytes) -> None:
     tamper.replace(name, data)
     refused(saved, name, "not a readable safetensors file")
 
@@ -117,23 +121,25 @@ def test_files_of_one_model_swapped(saved: Path) -> None:
 
 
 @pytest.mark.parametrize("version", [VERSION + 1, 999, 10**30])
-def test_a_newer_version(saved: Path, tamper, version: int) -> None:
+def test_a_newer_version(saved: Path, tamper: Any, version: int) -> None:
     tamper.config(lambda entry: entry.update(version=version))
     refused(saved, f"format version {version}", f"reads up to {VERSION}", "upgrade isthmus")
 
 
 @pytest.mark.parametrize("version", [None, True, False, "1", 1.0, 0, -1, [1], {}])
-def test_no_version(saved: Path, tamper, version: object) -> None:
+def test_no_version(saved: Path, tamper: Any, version: object) -> None:
     tamper.config(lambda entry: entry.update(version=version))
     refused(saved, CONFIG, "no valid version")
 
 
-def test_a_missing_version(saved: Path, tamper) -> None:
+def test_a_missing_version(saved: Path, tamper: Any) -> None:
     tamper.config(lambda entry: entry.pop("version"))
     refused(saved, CONFIG, "no valid version")
 
 
-@pytest.mark.parametrize("text", ["", "hello", "[]", "3", "null", '"isthmus-artifact"', '{"format": "other", "version": 1}', "\x00\xff", "{" * 10, "1" * 5000])
+@pytest.mark.parametrize(
+    "text", ["", "hello", "[]", "3", "null", '"isthmus-artifact"', '{"format": "other", "version": 1}', "\x00\xff", "{" * 10, "1" * 5000]
+)
 def test_no_config_of_ours(saved: Path, text: str) -> None:
     (saved / CONFIG).write_text(text, encoding="latin-1")
     refused(saved, CONFIG)
@@ -150,7 +156,7 @@ def test_numbers_that_are_none(saved: Path, number: str, key: str) -> None:
     refused(saved, CONFIG, "not allowed")
 
 
-def test_a_number_too_long_for_a_float(saved: Path, tamper) -> None:
+def test_a_number_too_long_for_a_float(saved: Path, tamper: Any) -> None:
     tamper.config(lambda entry: entry["history"].append({"train": 10**400}))
     refused(saved, CONFIG)
 
@@ -172,9 +178,11 @@ def walk(entry: Any) -> list[dict[str, Any]]:
     return found + [part for value in inner for part in walk(value)]
 
 
-@pytest.mark.parametrize("name", ["os.system", "builtins.eval", "subprocess.Popen", "network.unheard_of", "__class__", "", "torch.nn.Linear"])
+@pytest.mark.parametrize(
+    "name", ["os.system", "builtins.eval", "subprocess.Popen", "network.unheard_of", "__class__", "", "torch.nn.Linear"]
+)
 @pytest.mark.parametrize("number", range(7))
-def test_unknown_parts(saved: Path, tamper, name: str, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_parts(saved: Path, tamper: Any, name: str, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*args: object) -> None:
         raise AssertionError("code of the artifact was run")
 
@@ -195,12 +203,12 @@ FREE = {"history": (list,), "settings": (dict,), "facts": (dict,)}
 
 
 @pytest.mark.parametrize(("key", "value"), [(k, v) for k in ENTRIES for v in WRONG if v == [3] or not isinstance(v, FREE.get(k, ()))])
-def test_entries_that_do_not_belong(saved: Path, tamper, key: str, value: object) -> None:
+def test_entries_that_do_not_belong(saved: Path, tamper: Any, key: str, value: object) -> None:
     tamper.config(lambda entry: entry.pop(key) if value == "missing" else entry.update({key: value}))
     refused(saved, CONFIG)
 
 
-def test_every_entry_of_the_model_taken_out(saved: Path, tamper) -> None:
+def test_every_entry_of_the_model_taken_out(saved: Path, tamper: Any) -> None:
     """Whatever argument is missing or wrong, the answer is an error in words or a model of the same shapes."""
     original = (saved / CONFIG).read_text()
     count = len(walk(json.loads(original)["model"]))
@@ -214,21 +222,25 @@ def test_every_entry_of_the_model_taken_out(saved: Path, tamper) -> None:
                 else:
                     part[key] = value
                 (saved / CONFIG).write_text(json.dumps(entry))
-                try:
+                with suppress(ArtifactError):  # any other error fails
                     model = Artifact.load(saved).model
-                except ArtifactError as error:
-                    assert str(saved) in str(error)
-                else:
-                    assert model.shape == (10,)
-                    assert model.latent == 3
+                    assert (model.shape, model.latent) == ((10,), 3)
 
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("hidden", [10**9]), ("hidden", [10**9] * 60), ("hidden", [10**18]), ("hidden", [10**40]), ("hidden", [1] * 10**6), ("shape_out", [10**12])],
-    ids=["wide", "wide and deep", "wider than memory", "wider than an integer", "a million layers", "a wide code"],
+    [
+        ("hidden", [3 * 10**7]),
+        ("hidden", [10**9]),
+        ("hidden", [10**9] * 60),
+        ("hidden", [10**18]),
+        ("hidden", [10**40]),
+        ("hidden", [1] * 10**6),
+        ("shape_out", [10**12]),
+    ],
+    ids=["two gigabytes", "wide", "wide and deep", "wider than memory", "wider than an integer", "a million layers", "a wide code"],
 )
-def test_absurd_sizes_cost_nothing(saved: Path, tamper, key: str, value: list[int]) -> None:
+def test_absurd_sizes_cost_nothing(saved: Path, tamper: Any, key: str, value: list[int]) -> None:
     tamper.config(lambda entry: entry["model"]["encoder"].update({key: value}))
     before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
     refused(saved)
@@ -237,8 +249,13 @@ def test_absurd_sizes_cost_nothing(saved: Path, tamper, key: str, value: list[in
 
 
 @pytest.mark.parametrize("part", ["bottleneck", "prior", "likelihood", "decoder"])
-def test_absurd_sizes_elsewhere(saved: Path, tamper, part: str) -> None:
-    key, value = {"bottleneck": ("latent", 10**12), "prior": ("latent", 10**12), "likelihood": ("shape", [10**12]), "decoder": ("hidden", [10**12])}[part]
+def test_absurd_sizes_elsewhere(saved: Path, tamper: Any, part: str) -> None:
+    key, value = {
+        "bottleneck": ("latent", 10**12),
+        "prior": ("latent", 10**12),
+        "likelihood": ("shape", [10**12]),
+        "decoder": ("hidden", [10**12]),
+    }[part]
     tamper.config(lambda entry: entry["model"][part].update({key: value}))
     refused(saved)
 
@@ -248,7 +265,8 @@ def test_a_config_of_gigabytes(saved: Path) -> None:
     refused(saved, CONFIG, "larger than")
 
 
-def test_tensors_of_terabytes(saved: Path, tamper) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a limit on memory")
+def test_tensors_of_terabytes(saved: Path, tamper: Any) -> None:
     os.truncate(saved / MODEL, 1 << 42)
     refused(saved, MODEL)
     tamper.config(lambda entry: entry["files"][MODEL].update(bytes=1 << 42))
@@ -285,7 +303,7 @@ def test_a_pipe_does_not_hang(saved: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "..\\secret", "model.safetensors/../../secret"])
-def test_names_of_files_are_never_taken_from_the_config(saved: Path, tamper, tmp_path: Path, name: str) -> None:
+def test_names_of_files_are_never_taken_from_the_config(saved: Path, tamper: Any, tmp_path: Path, name: str) -> None:
     """An entry for another path changes nothing; without its own entry a file is not trusted."""
     (tmp_path / "secret").write_text("secret")
     tamper.config(lambda entry: entry["files"].update({name: entry["files"][MODEL]}))
@@ -294,7 +312,7 @@ def test_names_of_files_are_never_taken_from_the_config(saved: Path, tamper, tmp
     refused(saved, CONFIG, MODEL)
 
 
-def edited(saved: Path, tamper, edit) -> None:
+def edited(saved: Path, tamper: Any, edit: Any) -> None:
     tensors = load_tensors((saved / MODEL).read_bytes())
     edit(tensors)
     tamper.replace(MODEL, save_tensors(tensors))
@@ -303,18 +321,18 @@ def edited(saved: Path, tamper, edit) -> None:
 FIRST = "model.encoder.layers.0.weight"
 
 
-def test_tensors_of_the_wrong_shape(saved: Path, tamper) -> None:
+def test_tensors_of_the_wrong_shape(saved: Path, tamper: Any) -> None:
     edited(saved, tamper, lambda t: t.update({FIRST: t[FIRST].T.contiguous()}))
     refused(saved, FIRST, "(10, 8)", "(8, 10)", CONFIG)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.int32, torch.bool])
-def test_tensors_of_the_wrong_type(saved: Path, tamper, dtype: torch.dtype) -> None:
+def test_tensors_of_the_wrong_type(saved: Path, tamper: Any, dtype: torch.dtype) -> None:
     edited(saved, tamper, lambda t: t.update({FIRST: t[FIRST].to(dtype)}))
     refused(saved, FIRST, str(dtype), "torch.float32")
 
 
-def test_missing_and_unexpected_tensors(saved: Path, tamper) -> None:
+def test_missing_and_unexpected_tensors(saved: Path, tamper: Any) -> None:
     edited(saved, tamper, lambda t: t.update({"model.__reduce__": t.pop(FIRST)}))
     refused(saved, MODEL, f"missing ['{FIRST}']", "unexpected ['model.__reduce__']")
 
@@ -335,12 +353,12 @@ def test_missing_and_unexpected_tensors(saved: Path, tamper) -> None:
     ],
     ids=["none", "one", "short", "two axes", "zero", "negative", "nan", "inf", "float32", "extra"],
 )
-def test_preprocessing_that_does_not_fit(saved: Path, tamper, arrays: dict[str, np.ndarray]) -> None:
+def test_preprocessing_that_does_not_fit(saved: Path, tamper: Any, arrays: dict[str, np.ndarray]) -> None:
     tamper.replace(PREPROCESSOR, save_arrays(arrays))
     refused(saved, PREPROCESSOR)
 
 
-def test_preprocessing_of_another_width(saved: Path, tamper) -> None:
+def test_preprocessing_of_another_width(saved: Path, tamper: Any) -> None:
     def edit(entry: dict[str, Any]) -> None:
         for schema in (entry["schema"], entry["preprocessor"]["schema"]):
             schema.update(shape=[9], columns=list("abcdefghi"))
@@ -350,7 +368,7 @@ def test_preprocessing_of_another_width(saved: Path, tamper) -> None:
     refused(saved, "rows of shape (10,)")
 
 
-def test_a_schema_of_another_width(saved: Path, tamper) -> None:
+def test_a_schema_of_another_width(saved: Path, tamper: Any) -> None:
     tamper.config(lambda entry: entry["schema"].update(shape=[9], columns=list("abcdefghi")))
     refused(saved, CONFIG)
 
@@ -372,7 +390,13 @@ def called(node: ast.Call) -> str:
 @pytest.mark.parametrize("file", sorted(Path(next(iter(isthmus.__path__))).rglob("*.py")), ids=lambda file: file.name)
 def test_no_pickle_and_no_code_from_text(file: Path) -> None:
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        names = (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
         assert not {name.split(".")[0] for name in names} & FORBIDDEN_MODULES
         if isinstance(node, ast.Call):
             assert called(node) not in FORBIDDEN_CALLS

@@ -99,7 +99,9 @@ model.save(target)
     ],
     ids=["during the first file", "during the third file", "before the renames", "between the renames", "before the old one is removed"],
 )
-def test_killed_while_saving(first: Artifact, second: Artifact, source: Source, tmp_path: Path, where: str, count: int, survives: str) -> None:
+def test_killed_while_saving(
+    first: Artifact, second: Artifact, source: Source, tmp_path: Path, where: str, count: int, survives: str
+) -> None:
     home = tmp_path / "home"
     target, other = first.save(home / "model"), second.save(tmp_path / "other")
     done = run(KILLED, target, other, where, count)
@@ -174,7 +176,9 @@ def test_a_full_disk(first: Artifact, second: Artifact, saved: Path, source: Sou
         original(handle)
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(ArtifactError, match=r"cannot write .*model: No space left on device\. Free space or choose another folder; nothing was changed"):
+    with pytest.raises(
+        ArtifactError, match=r"cannot write .*model: No space left on device\. Free space or choose another folder; nothing was changed"
+    ):
         second.save(saved)
     monkeypatch.undo()
     np.testing.assert_array_equal(codes.encode(Artifact.load(saved), source), codes.encode(first, source))
@@ -204,7 +208,10 @@ def test_a_small_disk_for_real(first: Artifact, second: Artifact, source: Source
     """On a file system that holds one model, but not two."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    if shutil.which("mount") is None or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(disk)], capture_output=True, check=False).returncode:
+    if (
+        shutil.which("mount") is None
+        or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(disk)], capture_output=True, check=False).returncode
+    ):
         pytest.skip("no small file system can be mounted here")
     try:
         first.save(disk / "model")
@@ -234,7 +241,7 @@ def test_an_unwritable_folder(first: Artifact, tmp_path: Path, monkeypatch: pyte
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     monkeypatch.setattr(Path, "mkdir", refuse)
-    with pytest.raises(ArtifactError, match="Permission denied. Free space or choose another folder"):
+    with pytest.raises(ArtifactError, match=r"Permission denied\. Free space or choose another folder"):
         first.save(tmp_path / "model")
 
 

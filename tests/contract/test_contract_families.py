@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,11 +27,11 @@ from isthmus.training.step import weighted
 QUICK = {"steps": 20, "batch": 32, "evaluate_every": 10, "device": "cpu"}
 
 
-def built(case, family: str, seed: int = 0) -> tuple[Autoencoder, Objective]:
+def built(case: Any, family: str, seed: int = 0) -> tuple[Autoencoder, Objective]:
     return build(case.field, Config(family=family, seed=seed, **case.settings(family)))
 
 
-def test_builds_and_maps_rows_to_codes_and_back(case, family: str) -> None:
+def test_builds_and_maps_rows_to_codes_and_back(case: Any, family: str) -> None:
     model, _ = built(case, family)
     rows = case.rows[:7]
     assert model.encode(rows).mean.shape == (7, model.latent)
@@ -38,7 +39,7 @@ def test_builds_and_maps_rows_to_codes_and_back(case, family: str) -> None:
     assert model.shape == case.field.shape
 
 
-def test_terms_are_named_finite_and_one_a_row(case, family: str) -> None:
+def test_terms_are_named_finite_and_one_a_row(case: Any, family: str) -> None:
     model, objective = built(case, family)
     noise = GeneratorNoise(torch.Generator().manual_seed(0))
     for context in (Context(), Context(training=True, noise=noise, corrupt=True)):
@@ -50,7 +51,7 @@ def test_terms_are_named_finite_and_one_a_row(case, family: str) -> None:
         assert set(objective.weights(context)) & set(terms) or not (set(terms) - set(objective.nats))
 
 
-def test_gradient_reaches_every_parameter(case, family: str) -> None:
+def test_gradient_reaches_every_parameter(case: Any, family: str) -> None:
     model, objective = built(case, family)
     model, objective = model.train(), objective.train()
     context = Context(step=10**6, training=True, noise=GeneratorNoise(torch.Generator().manual_seed(0)), corrupt=True)
@@ -63,7 +64,7 @@ def test_gradient_reaches_every_parameter(case, family: str) -> None:
             assert float(parameter.grad.abs().sum()) > 0, name
 
 
-def test_training_lowers_the_held_out_loss(case, family: str) -> None:
+def test_training_lowers_the_held_out_loss(case: Any, family: str) -> None:
     model, objective = built(case, family)
     rows = case.rows
     config = TrainingConfig(steps=300, batch=64, learning_rate=5e-3, evaluate_every=10, device="cpu")
@@ -75,11 +76,11 @@ def test_training_lowers_the_held_out_loss(case, family: str) -> None:
     assert rebuilt < (rows[:100] - rows[100:].mean(0)).square().mean(), "it rebuilds held-out rows better than the mean row does"
 
 
-def artifact(case, family: str, **settings: object) -> Artifact:
+def artifact(case: Any, family: str, **settings: object) -> Artifact:
     return fit(case.source, Config(family=family, **{**QUICK, **case.settings(family), **settings}))
 
 
-def test_saves_and_loads_bit_equal(case, family: str, tmp_path: Path) -> None:
+def test_saves_and_loads_bit_equal(case: Any, family: str, tmp_path: Path) -> None:
     fitted = artifact(case, family)
     loaded = Artifact.load(fitted.save(tmp_path / "model"))
     probe = case.source.take(slice(0, 40))
@@ -94,7 +95,7 @@ def test_saves_and_loads_bit_equal(case, family: str, tmp_path: Path) -> None:
         assert (second / name).read_bytes() == (tmp_path / "model" / name).read_bytes()
 
 
-def test_uses_keep_the_data_s_shape_and_type(case, family: str) -> None:
+def test_uses_keep_the_data_s_shape_and_type(case: Any, family: str) -> None:
     fitted, probe = artifact(case, family), case.source.take(slice(0, 9))
     rebuilt = codes.reconstruct(fitted, probe)
     assert rebuilt.shape == probe.array.shape
@@ -107,7 +108,7 @@ def test_uses_keep_the_data_s_shape_and_type(case, family: str) -> None:
     np.testing.assert_array_equal(codes.decode(fitted, mean).shape, probe.array.shape)
 
 
-def test_scores_are_the_same_each_time(case, family: str) -> None:
+def test_scores_are_the_same_each_time(case: Any, family: str) -> None:
     fitted, probe = artifact(case, family), case.source.take(slice(0, 50))
     np.testing.assert_array_equal(codes.score(fitted, probe), codes.score(fitted, probe))
 
@@ -120,7 +121,7 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
     return all(torch.equal(a[name], b[name]) for name in a)
 
 
-def test_the_seed_decides_everything(case, family: str) -> None:
+def test_the_seed_decides_everything(case: Any, family: str) -> None:
     torch.manual_seed(1)
     first = artifact(case, family, seed=3)
     torch.manual_seed(2)
@@ -131,7 +132,7 @@ def test_the_seed_decides_everything(case, family: str) -> None:
     assert not same(weights(first), weights(artifact(case, family, seed=4)))
 
 
-def test_samples(case, family: str) -> None:
+def test_samples(case: Any, family: str) -> None:
     fitted = artifact(case, family)
     if not FAMILIES[family].generative:
         with pytest.raises(ConfigError, match=f"{family!r} has no distribution over codes to sample from.*variational"):
@@ -152,7 +153,7 @@ def test_samples(case, family: str) -> None:
 
 @pytest.mark.parametrize("kind", ["unit vectors", "grey pictures"])
 @pytest.mark.parametrize("family", [name for name, entry in FAMILIES.items() if entry.generative])
-def test_samples_stay_within_the_support_of_the_likelihood(cases, family: str, kind: str) -> None:
+def test_samples_stay_within_the_support_of_the_likelihood(cases: Any, family: str, kind: str) -> None:
     fitted = artifact(cases[kind], family, likelihood="continuous_bernoulli")
     drawn, top = sample(fitted, 200, seed=1), 1 if kind == "unit vectors" else 255
     assert drawn.min() >= 0
@@ -166,7 +167,7 @@ def test_unknown_options_are_named(family: str) -> None:
         get(family)([field], nonsense=1, other=2)
 
 
-def test_unknown_settings_are_named(cases, family: str) -> None:
+def test_unknown_settings_are_named(cases: Any, family: str) -> None:
     with pytest.raises(ConfigError, match="unknown setting 'nonsense'"):
         Config.from_mapping({"family": family, "nonsense": 1})
     foreign = next(name for name in ("beta", "corruption") if name not in FAMILIES[family].options)
@@ -204,7 +205,7 @@ def test_any_picture(family: str, shape: tuple[int, ...]) -> None:
     assert bool(model.reconstruct(rows).isfinite().all())
 
 
-def test_tied_weights_train_too(case, family: str) -> None:
+def test_tied_weights_train_too(case: Any, family: str) -> None:
     model, objective = build(case.field, Config(family=family, tied=True, likelihood_scale=None, **case.settings(family)))
     untied, _ = built(case, family)
     assert sum(p.numel() for p in model.parameters()) < sum(p.numel() for p in untied.parameters())

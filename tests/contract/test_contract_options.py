@@ -36,7 +36,9 @@ def rows(field: Field) -> torch.Tensor:
 def falls(field: Field, config: Config) -> None:
     model, objective = build(field, config)
     x = rows(field)
-    history = train(model, objective, x, config=TrainingConfig(steps=80, batch=32, learning_rate=3e-3, evaluate_every=10, device="cpu")).history
+    history = train(
+        model, objective, x, config=TrainingConfig(steps=80, batch=32, learning_rate=3e-3, evaluate_every=10, device="cpu")
+    ).history
     assert history[-1]["train"] < history[0]["train"]
 
 
@@ -114,7 +116,9 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("family", "field", "options", "message"), WRONG, ids=[f"{w[0]} {list(w[2])[0]} {n}" for n, w in enumerate(WRONG)])
+@pytest.mark.parametrize(
+    ("family", "field", "options", "message"), WRONG, ids=[f"{w[0]} {next(iter(w[2]))} {n}" for n, w in enumerate(WRONG)]
+)
 def test_wrong_values_are_named(family: str, field: Field, options: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(message)):
         get(family)([field], **options)

@@ -18,7 +18,12 @@ from isthmus.spec import from_spec, known, to_spec
 
 PICTURE = Field("x", "picture", (9, 8, 2), "unit")
 VARIANTS = [{}, *({"sparsity": name} for name in SPARSITIES), *({"corruption": name} for name in CORRUPTIONS)]
-NETWORKS = [{}, {"architecture": Architecture("conv", tied=True)}, {"architecture": Architecture("conv")}, {"architecture": Architecture(tied=True)}]
+NETWORKS = [
+    {},
+    {"architecture": Architecture("conv", tied=True)},
+    {"architecture": Architecture("conv")},
+    {"architecture": Architecture(tied=True)},
+]
 OTHERS = [
     AdditiveGaussian(0.5),
     Masking(0.25, value=-1.0),

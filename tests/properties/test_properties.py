@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import math
+from contextlib import suppress
+from itertools import pairwise
 
 import pytest
 import torch
@@ -145,20 +147,36 @@ def test_models_come_back_from_their_text(field: Field, family: str, latent: int
 
 json_values = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.text(max_size=8)),
-    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(st.sampled_from(["type", "latent", "shape_in", "parts", "x"]), inner, max_size=4)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4), st.dictionaries(st.sampled_from(["type", "latent", "shape_in", "parts", "x"]), inner, max_size=4)
+    ),
     max_leaves=8,
 )
-NAMES = ["model.autoencoder", "network.mlp", "network.tied_conv", "network.conv_encoder", "bottleneck.topk", "objective.sum", "likelihood.gaussian", "os.system"]
+NAMES = [
+    "model.autoencoder",
+    "network.mlp",
+    "network.tied_conv",
+    "network.conv_encoder",
+    "bottleneck.topk",
+    "objective.sum",
+    "likelihood.gaussian",
+    "os.system",
+]
 
 
 @settings(max_examples=150, deadline=None)
-@given(name=st.sampled_from(NAMES), arguments=st.dictionaries(st.sampled_from(["latent", "k", "shape_in", "shape_out", "channels", "hidden", "parts", "shape", "scale", "encoder"]), json_values, max_size=5))
+@given(
+    name=st.sampled_from(NAMES),
+    arguments=st.dictionaries(
+        st.sampled_from(["latent", "k", "shape_in", "shape_out", "channels", "hidden", "parts", "shape", "scale", "encoder"]),
+        json_values,
+        max_size=5,
+    ),
+)
 def test_text_that_describes_no_part_is_refused_in_words(name: str, arguments: dict[str, object]) -> None:
-    with torch.device("meta"):
-        try:
-            from_spec({"type": name, **arguments})
-        except ConfigError as error:
-            assert str(error)
+    """Any other error than a ConfigError fails."""
+    with torch.device("meta"), suppress(ConfigError):
+        from_spec({"type": name, **arguments})
 
 
 @QUICK
@@ -191,7 +209,9 @@ def test_left_out_rows_come_in_other_epochs() -> None:
     assert set(torch.cat([next(order) for _ in range(20)]).tolist()) == set(range(7))
 
 
-rows_of_numbers = st.lists(st.dictionaries(st.sampled_from(["step", "train", "held_out", "kl"]), st.floats(allow_nan=False), max_size=4), max_size=8)
+rows_of_numbers = st.lists(
+    st.dictionaries(st.sampled_from(["step", "train", "held_out", "kl"]), st.floats(allow_nan=False), max_size=4), max_size=8
+)
 
 
 @QUICK
@@ -230,8 +250,8 @@ def test_rates_rise_to_the_peak_and_never_again(config: TrainingConfig) -> None:
     rates = [config.rate(step) for step in range(config.steps)]
     assert all(0 < rate <= config.learning_rate * (1 + 1e-12) for rate in rates)
     rising, falling = rates[: config.warmup], rates[config.warmup :]
-    assert all(a < b for a, b in zip(rising, rising[1:]))
-    assert all(a >= b for a, b in zip(falling, falling[1:]))
+    assert all(a < b for a, b in pairwise(rising))
+    assert all(a >= b for a, b in pairwise(falling))
     if falling:
         assert falling[0] == pytest.approx(config.learning_rate)
 

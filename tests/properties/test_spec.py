@@ -98,6 +98,6 @@ def test_arguments_that_text_cannot_hold_are_named(value: object) -> None:
 
 
 def test_a_name_is_taken_once() -> None:
-    with pytest.raises(ConfigError, match="'bottleneck.topk' is taken by TopK"):
+    with pytest.raises(ConfigError, match=r"'bottleneck\.topk' is taken by TopK"):
         register("bottleneck.topk")(type("Other", (), {"__init__": lambda self: None}))
     assert known("bottleneck.topk") == {"bottleneck.topk": TopK}

@@ -50,7 +50,9 @@ def dense(x: Tensor, layers: nn.ModuleList) -> Tensor:
     return functional.linear(torch.tanh(functional.linear(x, first.weight, first.bias)), second.weight, second.bias)
 
 
-@pytest.mark.parametrize(("support", "likelihood"), [("real", "gaussian"), ("binary", "bernoulli"), ("unit", "continuous_bernoulli"), ("real", "laplace")])
+@pytest.mark.parametrize(
+    ("support", "likelihood"), [("real", "gaussian"), ("binary", "bernoulli"), ("unit", "continuous_bernoulli"), ("real", "laplace")]
+)
 def test_variational(support: str, likelihood: str) -> None:
     scale = {"likelihood_scale": "one"} if likelihood in ("gaussian", "laplace") else {}
     model, objective = built("variational", support, latent=3, likelihood=likelihood, beta=0.5, kl_warmup=14, **scale)

@@ -61,7 +61,9 @@ def linear_part(encoder: ConvEncoder, x: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("shape", [(8, 8, 1), (11, 9, 3), (5, 16, 2), (7, 7, 1), (1, 3, 1)])
 @pytest.mark.parametrize("channels", [(4,), (4, 6)])
-def test_transposed_convolutions_are_the_adjoint(shape: tuple[int, ...], channels: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_transposed_convolutions_are_the_adjoint(
+    shape: tuple[int, ...], channels: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """<A x, z> = <x, A' z>, without biases and activations."""
     encoder, decoder = ConvEncoder(shape, (5,), channels), TiedConv((5,), (1, *shape), channels)
     ready(encoder, decoder)

@@ -27,7 +27,12 @@ CASES = [
 def trained(step: type, family: str, activation: str, scale: float | str, clip: float | None, corruption: Masking | None) -> tuple:
     options = {"corruption": corruption} if corruption is not None else {}
     model, objective = get(family)(
-        [FIELD], latent=3, architecture=Architecture("mlp", (6, 5), activation=activation), likelihood_scale=scale, likelihood="gaussian", **options
+        [FIELD],
+        latent=3,
+        architecture=Architecture("mlp", (6, 5), activation=activation),
+        likelihood_scale=scale,
+        likelihood="gaussian",
+        **options,
     )
     materialise(model, 1).double()
     config = TrainingConfig(steps=12, warmup=3, clip=clip, weight_decay=0.01)

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-SCRIPT = '''
+SCRIPT = """
 import json, os, sys, warnings
 from pathlib import Path
 import torch
@@ -63,7 +63,7 @@ for name, config in models.items():
     assert resumed.history.column("held_out") == result.history.column("held_out")
 if devices > 1:
     torch.distributed.destroy_process_group()
-'''
+"""
 NAMES = ["undercomplete", "sparse kl", "sparse topk", "denoising", "variational"]
 
 
@@ -75,9 +75,20 @@ def free_port() -> int:
 
 def start(script: Path, out: Path, processes: int) -> None:
     out.mkdir()
-    environment = {key: value for key, value in os.environ.items() if key not in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")}
+    environment = {
+        key: value for key, value in os.environ.items() if key not in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+    }
     environment |= {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"} if sys.platform == "linux" else {"OMP_NUM_THREADS": "1"}
-    run = ["-m", "torch.distributed.run", "--nproc-per-node", str(processes), "--master-addr", "127.0.0.1", "--master-port", str(free_port())]
+    run = [
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node",
+        str(processes),
+        "--master-addr",
+        "127.0.0.1",
+        "--master-port",
+        str(free_port()),
+    ]
     command = [sys.executable, *(run if processes > 1 else []), str(script), str(out), str(processes)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr[-4000:]

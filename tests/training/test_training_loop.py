@@ -66,7 +66,7 @@ class Watch(Callback):
         self.told.append(f"finished {stopped}")
 
 
-def test_callbacks_hear_everything(make, rows: Tensor) -> None:
+def test_callbacks_hear_everything(make: Any, rows: Tensor) -> None:
     watch = Watch()
     result = fit(*make("variational"), rows[200:], held_out=rows[:200], config=QUICK, callbacks=[watch])
     assert watch.told == ["started 0", "finished steps"]
@@ -78,12 +78,12 @@ def test_callbacks_hear_everything(make, rows: Tensor) -> None:
     assert result.best_loss == best[-1]
 
 
-def test_a_callback_may_stay_silent(make, rows: Tensor, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_callback_may_stay_silent(make: Any, rows: Tensor, capfd: pytest.CaptureFixture[str]) -> None:
     fit(*make("undercomplete"), rows, config=QUICK, callbacks=[Callback()])
     assert capfd.readouterr() == ("", "")
 
 
-def test_the_history_adds_up(make, rows: Tensor) -> None:
+def test_the_history_adds_up(make: Any, rows: Tensor) -> None:
     result = fit(*make("variational"), rows[200:], held_out=rows[:200], config=QUICK)
     for row in result.history:
         for part in ("train", "held_out"):
@@ -93,25 +93,25 @@ def test_the_history_adds_up(make, rows: Tensor) -> None:
     assert result.history[-1]["learning_rate"] == QUICK.rate(59)
 
 
-def test_training_losses_are_the_mean_over_the_steps_between(make, rows: Tensor) -> None:
+def test_training_losses_are_the_mean_over_the_steps_between(make: Any, rows: Tensor) -> None:
     every = fit(*make("undercomplete"), rows, config=config(evaluate_every=1)).history
     some = fit(*make("undercomplete"), rows, config=QUICK).history
     for number, row in enumerate(some):
         assert row["train"] == pytest.approx(np.mean(every.column("train")[20 * number : 20 * number + 20]), rel=1e-9)
 
 
-def test_held_out_losses_are_those_of_the_weights(make, rows: Tensor) -> None:
+def test_held_out_losses_are_those_of_the_weights(make: Any, rows: Tensor) -> None:
     model, objective = make("undercomplete")
     result = fit(model, objective, rows[200:], held_out=rows[:200], config=QUICK)
     assert loss_of(model, rows[:200]) == pytest.approx(result.best_loss, rel=1e-6)
     assert not model.training
 
 
-def test_a_last_evaluation_comes_at_the_end(make, rows: Tensor) -> None:
+def test_a_last_evaluation_comes_at_the_end(make: Any, rows: Tensor) -> None:
     assert fit(*make("undercomplete"), rows, config=config(steps=50)).history.column("step") == [20, 40, 50]
 
 
-def test_early_stopping_restores_the_best(make, rows: Tensor) -> None:
+def test_early_stopping_restores_the_best(make: Any, rows: Tensor) -> None:
     """Sixteen rows are learnt by heart, and the held-out loss turns."""
     model, objective = make("undercomplete")
     kept: dict[int, dict[str, Tensor]] = {}
@@ -128,7 +128,14 @@ def test_early_stopping_restores_the_best(make, rows: Tensor) -> None:
     assert result.history[-1]["train"] < result.history.column("train")[held.index(min(held))], "it went on learning by heart"
 
 
-def test_without_held_out_rows_the_newest_weights_are_kept(make, rows: Tensor) -> None:
+def test_patience_begins_anew_with_every_better_loss(make: Any, rows: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    losses = iter([5.0, 6.0, 6.0, 4.0, 5.0, 5.0, 3.0, 3.0, 3.0, 3.0, 1.0])
+    monkeypatch.setattr("isthmus.training.loop._Run.evaluate", lambda run: {"reconstruction": next(losses)})
+    result = fit(*make("undercomplete"), rows, config=config(steps=5000, evaluate_every=10, patience=3))
+    assert (result.stopped, result.best_step, result.steps, result.best_loss) == ("early", 70, 100, 3.0)
+
+
+def test_without_held_out_rows_the_newest_weights_are_kept(make: Any, rows: Tensor) -> None:
     model, objective = make("undercomplete")
     last: dict[str, Tensor] = {}
     result = fit(model, objective, rows, config=QUICK, callbacks=[Watch(lambda row, best: last.update(copy(model)))])
@@ -138,7 +145,7 @@ def test_without_held_out_rows_the_newest_weights_are_kept(make, rows: Tensor) -
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs signals")
-def test_interruption_keeps_the_best(make, rows: Tensor) -> None:
+def test_interruption_keeps_the_best(make: Any, rows: Tensor) -> None:
     model, objective = make("undercomplete")
     kept: dict[int, dict[str, Tensor]] = {}
 
@@ -159,7 +166,7 @@ def test_interruption_keeps_the_best(make, rows: Tensor) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs signals")
-def test_a_second_interruption_is_not_held_back(make, rows: Tensor) -> None:
+def test_a_second_interruption_is_not_held_back(make: Any, rows: Tensor) -> None:
     def twice(row: Row, best: bool) -> None:
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
@@ -171,7 +178,7 @@ def test_a_second_interruption_is_not_held_back(make, rows: Tensor) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs signals")
-def test_an_interrupted_run_resumes_exactly(make, rows: Tensor, tmp_path: Path) -> None:
+def test_an_interrupted_run_resumes_exactly(make: Any, rows: Tensor, tmp_path: Path) -> None:
     """The row of the interruption itself is no part of the checkpoint, so that the curve stays that of a whole run."""
     whole = fit(*make("denoising"), rows, config=QUICK).history
     interrupt = Watch(lambda row, best: os.kill(os.getpid(), signal.SIGINT) if row["step"] == 20 else None)
@@ -182,7 +189,7 @@ def test_an_interrupted_run_resumes_exactly(make, rows: Tensor, tmp_path: Path) 
     assert resumed.column("train") == whole.column("train")
 
 
-def test_another_thread_may_train(make, rows: Tensor) -> None:
+def test_another_thread_may_train(make: Any, rows: Tensor) -> None:
     """Only the main thread can listen for Ctrl-C; elsewhere training goes without."""
     found: list[str] = []
     thread = threading.Thread(target=lambda: found.append(fit(*make("undercomplete"), rows, config=QUICK).stopped))
@@ -196,7 +203,7 @@ def finite(model: Autoencoder) -> bool:
 
 
 @pytest.mark.parametrize("name", ["undercomplete", "variational", "sparse kl", "tied"])
-def test_divergence_stops_with_step_term_and_mend(make, rows: Tensor, name: str) -> None:
+def test_divergence_stops_with_step_term_and_mend(make: Any, rows: Tensor, name: str) -> None:
     model, objective = make(name)
     wild = config(steps=1000, learning_rate=1e25, schedule="constant", evaluate_every=10, warmup=900)
     with pytest.raises(TrainingError, match=r"the (held-out )?term '\w+' became (nan|inf|-inf) at step \d+") as caught:
@@ -206,7 +213,7 @@ def test_divergence_stops_with_step_term_and_mend(make, rows: Tensor, name: str)
     assert "Lower the learning rate (now 1e+25), clip the gradient (clip=1.0), add warm-up steps, or scale the data" in str(caught.value)
 
 
-def test_divergence_keeps_the_best_weights(make, rows: Tensor) -> None:
+def test_divergence_keeps_the_best_weights(make: Any, rows: Tensor) -> None:
     model, objective = make("undercomplete")
     kept: dict[str, Tensor] = {}
 
@@ -216,7 +223,9 @@ def test_divergence_keeps_the_best_weights(make, rows: Tensor) -> None:
             with torch.no_grad():
                 next(model.parameters()).fill_(math.nan)
 
-    with pytest.raises(TrainingError, match=r"the term 'reconstruction' became nan at step 40; the best weights so far \(step 40\) are kept"):
+    with pytest.raises(
+        TrainingError, match=r"the term 'reconstruction' became nan at step 40; the best weights so far \(step 40\) are kept"
+    ):
         fit(model, objective, rows[200:], held_out=rows[:200], config=QUICK, callbacks=[Watch(spoil)])
     assert same(copy(model), kept)
     assert finite(model)
@@ -237,7 +246,9 @@ class Poison(AutogradStep):
 
 @pytest.mark.parametrize("held_out", [True, False])
 @pytest.mark.parametrize("at", [20, 60])
-def test_weights_that_are_no_numbers_are_never_kept(make, rows: Tensor, held_out: bool, at: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_that_are_no_numbers_are_never_kept(
+    make: Any, rows: Tensor, held_out: bool, at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The last step before an evaluation spoils the weights: its own terms were still finite."""
     monkeypatch.setattr(Poison, "at", at)
     model, objective = make("undercomplete")
@@ -246,7 +257,7 @@ def test_weights_that_are_no_numbers_are_never_kept(make, rows: Tensor, held_out
     assert finite(model)
 
 
-def test_clipping_takes_effect(make, rows: Tensor) -> None:
+def test_clipping_takes_effect(make: Any, rows: Tensor) -> None:
     """With a tiny bound on the gradient, plain steps of Adam still move; the gradient's norm is at most the bound."""
     norms: list[float] = []
 
@@ -263,8 +274,11 @@ def test_clipping_takes_effect(make, rows: Tensor) -> None:
     assert max(norms) <= 0.01 * (1 + 1e-5)
 
 
-@pytest.mark.parametrize("change", [{"schedule": "constant"}, {"schedule": "linear"}, {"warmup": 30}, {"optimiser": "adamw", "weight_decay": 0.1}, {"weight_decay": 0.1}])
-def test_settings_take_effect(make, rows: Tensor, change: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [{"schedule": "constant"}, {"schedule": "linear"}, {"warmup": 30}, {"optimiser": "adamw", "weight_decay": 0.1}, {"weight_decay": 0.1}],
+)
+def test_settings_take_effect(make: Any, rows: Tensor, change: dict[str, Any]) -> None:
     first, second = make("undercomplete"), make("undercomplete")
     fit(*first, rows, config=QUICK)
     fit(*second, rows, config=config(**change))
@@ -272,12 +286,19 @@ def test_settings_take_effect(make, rows: Tensor, change: dict[str, Any]) -> Non
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_every_engine_makes_the_same_steps(make, rows: Tensor, name: str) -> None:
+def test_every_engine_makes_the_same_steps(make: Any, rows: Tensor, name: str) -> None:
     """The default engine against autograd in float64: 40 steps agree to 1e-9, the rest is rounding in another order."""
     found = []
     for engine in ({}, {"engine": AutogradStep}):
         model, objective = make(name)
-        result = fit(model.double(), objective.double(), rows[200:].double(), held_out=rows[:200].double(), config=config(steps=40, clip=20.0), **engine)
+        result = fit(
+            model.double(),
+            objective.double(),
+            rows[200:].double(),
+            held_out=rows[:200].double(),
+            config=config(steps=40, clip=20.0),
+            **engine,
+        )
         found.append((copy(model), result.history))
     (weights, history), (expected, reference) = found
     for key in expected:
@@ -287,7 +308,7 @@ def test_every_engine_makes_the_same_steps(make, rows: Tensor, name: str) -> Non
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_bfloat16_stays_close(make, rows: Tensor, name: str) -> None:
+def test_bfloat16_stays_close(make: Any, rows: Tensor, name: str) -> None:
     """Eight bits of mantissa: after 60 steps the loss is within 5 % of float32's fall from the first evaluation."""
     results = {}
     for precision in ("fp32", "bf16"):
@@ -301,16 +322,20 @@ def test_bfloat16_stays_close(make, rows: Tensor, name: str) -> None:
     assert abs(low[-1] - exact[-1]) < 0.05 * abs(start - exact[-1])
 
 
-def test_targets_other_than_the_input(make, rows: Tensor) -> None:
+def test_targets_other_than_the_input(make: Any, rows: Tensor) -> None:
     model, objective = make("undercomplete")
-    result = fit(model, objective, rows[200:], target=-rows[200:], held_out=rows[:200], held_out_target=-rows[:200], config=config(steps=300))
+    result = fit(
+        model, objective, rows[200:], target=-rows[200:], held_out=rows[:200], held_out_target=-rows[:200], config=config(steps=300)
+    )
     with torch.no_grad():
         rebuilt = model.reconstruct(rows[:200])
     assert (rebuilt + rows[:200]).square().mean() < (rebuilt - rows[:200]).square().mean()
-    assert result.best_loss == pytest.approx(float(-model.decode(model.encode(rows[:200]).mean).log_prob(-rows[:200]).mean().detach()), rel=1e-6)
+    assert result.best_loss == pytest.approx(
+        float(-model.decode(model.encode(rows[:200]).mean).log_prob(-rows[:200]).mean().detach()), rel=1e-6
+    )
 
 
-def test_rows_are_not_changed(make, rows: Tensor) -> None:
+def test_rows_are_not_changed(make: Any, rows: Tensor) -> None:
     before = rows.clone()
     for name in FAMILIES:
         fit(*make(name), rows, config=config(steps=5))
@@ -320,7 +345,7 @@ def test_rows_are_not_changed(make, rows: Tensor) -> None:
 def process_state() -> dict[str, Any]:
     return {
         "torch": torch.get_rng_state().tolist(),
-        "numpy": np.random.get_state()[1].tolist(),  # noqa: NPY002
+        "numpy": np.random.get_state()[1].tolist(),
         "python": python_random.getstate(),
         "threads": torch.get_num_threads(),
         "dtype": torch.get_default_dtype(),
@@ -338,7 +363,7 @@ def process_state() -> dict[str, Any]:
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("name", ["undercomplete", "variational", "denoising", "sparse topk"])
-def test_a_fit_changes_no_state_of_the_process(make, rows: Tensor, name: str, precision: str) -> None:
+def test_a_fit_changes_no_state_of_the_process(make: Any, rows: Tensor, name: str, precision: str) -> None:
     model, objective = make(name)
     before = process_state()
     fit(model, objective, rows[200:], held_out=rows[:200], config=config(precision=precision, steps=25))
@@ -348,7 +373,7 @@ def test_a_fit_changes_no_state_of_the_process(make, rows: Tensor, name: str, pr
         assert after[key] == value, key
 
 
-def test_the_process_wide_seed_does_not_matter(make, rows: Tensor) -> None:
+def test_the_process_wide_seed_does_not_matter(make: Any, rows: Tensor) -> None:
     found = []
     for seed in (1, 2):
         torch.manual_seed(seed)
@@ -358,17 +383,17 @@ def test_the_process_wide_seed_does_not_matter(make, rows: Tensor) -> None:
     assert same(*found)
 
 
-def test_no_rows(make, rows: Tensor) -> None:
+def test_no_rows(make: Any, rows: Tensor) -> None:
     with pytest.raises(DataError, match="no row to train on"):
         fit(*make("undercomplete"), rows[:0], config=QUICK)
 
 
 @pytest.mark.parametrize("count", [1, 2, 31])
-def test_fewer_rows_than_a_batch(make, rows: Tensor, count: int) -> None:
+def test_fewer_rows_than_a_batch(make: Any, rows: Tensor, count: int) -> None:
     assert fit(*make("variational"), rows[:count], held_out=rows[50:51], config=QUICK).stopped == "steps"
 
 
-def test_no_held_out_row_is_the_same_as_none(make, rows: Tensor) -> None:
+def test_no_held_out_row_is_the_same_as_none(make: Any, rows: Tensor) -> None:
     assert "held_out" not in fit(*make("undercomplete"), rows, held_out=rows[:0], config=QUICK).history.names
 
 
@@ -405,12 +430,12 @@ def test_numbers_of_numpy_are_numbers() -> None:
 
 
 @pytest.mark.parametrize("name", ["cuda:99", "nonsense", "tpu"])
-def test_a_device_that_is_not_there(make, rows: Tensor, name: str) -> None:
+def test_a_device_that_is_not_there(make: Any, rows: Tensor, name: str) -> None:
     with pytest.raises(ConfigError, match=rf"device '{name}' is not available here; use device='cpu' or 'auto'"):
         fit(*make("undercomplete"), rows, config=config(device=name))
 
 
-def test_several_devices_need_torchrun(make, rows: Tensor) -> None:
+def test_several_devices_need_torchrun(make: Any, rows: Tensor) -> None:
     with pytest.raises(ConfigError, match="torchrun --nproc-per-node 2"):
         fit(*make("undercomplete"), rows, config=config(devices=2))
 
@@ -423,9 +448,11 @@ def test_automatic_device() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("name", FAMILIES)
-def test_a_gpu(make, rows: Tensor, name: str, precision: str, tmp_path: Path) -> None:
+def test_a_gpu(make: Any, rows: Tensor, name: str, precision: str, tmp_path: Path) -> None:
     model, objective = make(name)
-    result = fit(model, objective, rows[200:], held_out=rows[:200], config=config(device="cuda", precision=precision), checkpoint=tmp_path / "run")
+    result = fit(
+        model, objective, rows[200:], held_out=rows[:200], config=config(device="cuda", precision=precision), checkpoint=tmp_path / "run"
+    )
     assert next(model.parameters()).is_cuda
     assert result.history[-1]["held_out"] < result.history[0]["held_out"]
     reference, its_objective = make(name)
@@ -433,18 +460,28 @@ def test_a_gpu(make, rows: Tensor, name: str, precision: str, tmp_path: Path) ->
     if name in ("undercomplete", "linear", "tied", "sparse l1", "sparse kl") and precision == "fp32":
         assert result.history.column("held_out") == pytest.approx(expected.history.column("held_out"), rel=1e-2)
     again, again_objective = make(name)
-    resumed = fit(again, again_objective, rows[200:], held_out=rows[:200], config=config(device="cuda", precision=precision), checkpoint=tmp_path / "run", resume=True)
+    resumed = fit(
+        again,
+        again_objective,
+        rows[200:],
+        held_out=rows[:200],
+        config=config(device="cuda", precision=precision),
+        checkpoint=tmp_path / "run",
+        resume=True,
+    )
     assert resumed.history.column("held_out") == result.history.column("held_out")
     assert nats(model, objective, rows[:10]).device.type == "cpu"
 
 
 def test_tensorboard_names_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "tensorboard", None)
-    with pytest.raises(MissingExtraError, match=r"writing TensorBoard files needs the package 'tensorboard'.*pip install 'isthmus\[tensorboard\]'"):
+    with pytest.raises(
+        MissingExtraError, match=r"writing TensorBoard files needs the package 'tensorboard'.*pip install 'isthmus\[tensorboard\]'"
+    ):
         TensorBoard(tmp_path)
 
 
-def test_tensorboard_writes(make, rows: Tensor, tmp_path: Path) -> None:
+def test_tensorboard_writes(make: Any, rows: Tensor, tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     result = fit(*make("variational"), rows[200:], held_out=rows[:200], config=QUICK, callbacks=[TensorBoard(tmp_path / "events")])
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -456,7 +493,7 @@ def test_tensorboard_writes(make, rows: Tensor, tmp_path: Path) -> None:
     assert [event.value for event in found] == pytest.approx(result.history.column("held_out"), rel=1e-6)
 
 
-def test_tensorboard_is_told_every_row(make, rows: Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tensorboard_is_told_every_row(make: Any, rows: Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without TensorBoard itself: a writer that remembers."""
 
     class Writer:

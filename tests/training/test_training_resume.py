@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -21,7 +22,7 @@ CONFIG = TrainingConfig(steps=90, batch=32, learning_rate=3e-3, evaluate_every=1
 CLOCK = ("seconds", "samples_per_second")
 
 
-class PowerCut(Exception):
+class PowerCutError(Exception):
     pass
 
 
@@ -34,7 +35,7 @@ class StopsAfter(Callback):
     def evaluated(self, row: Row, best: bool) -> None:
         self.left -= 1
         if self.left < 0:
-            raise PowerCut
+            raise PowerCutError
 
 
 def table(history: History) -> list[Row]:
@@ -47,14 +48,22 @@ def tensors(*modules: torch.nn.Module) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("held_out", [True, False])
 @pytest.mark.parametrize("name", ["undercomplete", "variational", "denoising", "sparse topk", "sparse kl", "tied"])
-def test_resume_is_exact(make, rows: Tensor, tmp_path: Path, name: str, held_out: bool) -> None:
+def test_resume_is_exact(make: Any, rows: Tensor, tmp_path: Path, name: str, held_out: bool) -> None:
     held = rows[:200] if held_out else None
     model, objective = make(name)
     whole = fit(model, objective, rows[200:700], held_out=held, config=CONFIG)
     path = tmp_path / "run.safetensors"
     for evaluations, resume in ((1, False), (2, True)):
-        with pytest.raises(PowerCut):
-            fit(*make(name), rows[200:700], held_out=held, config=CONFIG, checkpoint=path, resume=resume, callbacks=[StopsAfter(evaluations)])
+        with pytest.raises(PowerCutError):
+            fit(
+                *make(name),
+                rows[200:700],
+                held_out=held,
+                config=CONFIG,
+                checkpoint=path,
+                resume=resume,
+                callbacks=[StopsAfter(evaluations)],
+            )
     again, its_objective = make(name)
     ended = fit(again, its_objective, rows[200:700], held_out=held, config=CONFIG, checkpoint=path, resume=True)
     assert table(ended.history) == table(whole.history)
@@ -67,7 +76,7 @@ def test_resume_is_exact(make, rows: Tensor, tmp_path: Path, name: str, held_out
         assert max(whole.history.column("train_aux_k")) > 0, "otherwise dead units are not tested"
 
 
-def test_resuming_a_finished_run_changes_nothing(make, rows: Tensor, tmp_path: Path) -> None:
+def test_resuming_a_finished_run_changes_nothing(make: Any, rows: Tensor, tmp_path: Path) -> None:
     path, (model, objective) = tmp_path / "run", make("variational")
     first = fit(model, objective, rows[:300], config=CONFIG, checkpoint=path)
     again, its_objective = make("variational")
@@ -76,8 +85,8 @@ def test_resuming_a_finished_run_changes_nothing(make, rows: Tensor, tmp_path: P
     assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), again.state_dict().values()))
 
 
-def test_time_goes_on(make, rows: Tensor, tmp_path: Path) -> None:
-    with pytest.raises(PowerCut):
+def test_time_goes_on(make: Any, rows: Tensor, tmp_path: Path) -> None:
+    with pytest.raises(PowerCutError):
         fit(*make("undercomplete"), rows, config=CONFIG, checkpoint=tmp_path / "run", callbacks=[StopsAfter(3)])
     result = fit(*make("undercomplete"), rows, config=CONFIG, checkpoint=tmp_path / "run", resume=True)
     seconds = result.history.column("seconds")
@@ -85,18 +94,18 @@ def test_time_goes_on(make, rows: Tensor, tmp_path: Path) -> None:
     assert result.seconds >= seconds[-1]
 
 
-def stopped(make, rows: Tensor, path: Path) -> None:
-    with pytest.raises(PowerCut):
+def stopped(make: Any, rows: Tensor, path: Path) -> None:
+    with pytest.raises(PowerCutError):
         fit(*make("undercomplete"), rows, config=CONFIG, checkpoint=path, callbacks=[StopsAfter(2)])
 
 
-def test_a_missing_checkpoint(make, rows: Tensor, tmp_path: Path) -> None:
+def test_a_missing_checkpoint(make: Any, rows: Tensor, tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match=r"no checkpoint at .*nothing: start without resume"):
         fit(*make("undercomplete"), rows, config=CONFIG, checkpoint=tmp_path / "nothing", resume=True)
 
 
 @pytest.mark.parametrize("keep", [0, 7, 100, -1])
-def test_a_broken_checkpoint(make, rows: Tensor, tmp_path: Path, keep: int) -> None:
+def test_a_broken_checkpoint(make: Any, rows: Tensor, tmp_path: Path, keep: int) -> None:
     path = tmp_path / "run"
     stopped(make, rows, path)
     path.write_bytes(path.read_bytes()[:keep])
@@ -105,13 +114,13 @@ def test_a_broken_checkpoint(make, rows: Tensor, tmp_path: Path, keep: int) -> N
 
 
 @pytest.mark.parametrize("metadata", [None, {"isthmus": "no json"}, {"isthmus": "[]"}, {"isthmus": "{}"}, {"other": "{}"}])
-def test_a_file_of_others(make, rows: Tensor, tmp_path: Path, metadata: dict[str, str] | None) -> None:
+def test_a_file_of_others(make: Any, rows: Tensor, tmp_path: Path, metadata: dict[str, str] | None) -> None:
     save_file({"a": torch.zeros(2)}, tmp_path / "run", metadata=metadata)
     with pytest.raises(ArtifactError, match="is not a checkpoint of isthmus"):
         fit(*make("undercomplete"), rows, config=CONFIG, checkpoint=tmp_path / "run", resume=True)
 
 
-def test_a_checkpoint_of_another_format(make, rows: Tensor, tmp_path: Path) -> None:
+def test_a_checkpoint_of_another_format(make: Any, rows: Tensor, tmp_path: Path) -> None:
     path = tmp_path / "run"
     stopped(make, rows, path)
     with safe_open(str(path), framework="pt") as file:
@@ -122,7 +131,7 @@ def test_a_checkpoint_of_another_format(make, rows: Tensor, tmp_path: Path) -> N
         fit(*make("undercomplete"), rows, config=CONFIG, checkpoint=path, resume=True)
 
 
-def test_a_checkpoint_of_another_run(make, rows: Tensor, tmp_path: Path) -> None:
+def test_a_checkpoint_of_another_run(make: Any, rows: Tensor, tmp_path: Path) -> None:
     path = tmp_path / "run"
     stopped(make, rows, path)
 
@@ -139,20 +148,22 @@ def test_a_checkpoint_of_another_run(make, rows: Tensor, tmp_path: Path) -> None
     refused("variational")
     refused(data=rows[1:])
     refused(data=rows + 1)
-    with pytest.raises(PowerCut):
+    with pytest.raises(PowerCutError):
         fit(*make("variational"), rows, config=CONFIG, checkpoint=path, callbacks=[StopsAfter(2)])
     refused("variational", objective=ELBO(beta=7.0))
 
 
-def test_held_out_rows_belong_to_the_run(make, rows: Tensor, tmp_path: Path) -> None:
+def test_held_out_rows_belong_to_the_run(make: Any, rows: Tensor, tmp_path: Path) -> None:
     path = tmp_path / "run"
-    with pytest.raises(PowerCut):
+    with pytest.raises(PowerCutError):
         fit(*make("undercomplete"), rows[200:], held_out=rows[:200], config=CONFIG, checkpoint=path, callbacks=[StopsAfter(2)])
     with pytest.raises(ArtifactError, match="belongs to another run"):
         fit(*make("undercomplete"), rows[200:], held_out=rows[:100], config=CONFIG, checkpoint=path, resume=True)
 
 
-def test_a_checkpoint_that_cannot_be_written_keeps_the_old_one(make, rows: Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checkpoint_that_cannot_be_written_keeps_the_old_one(
+    make: Any, rows: Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "run"
     stopped(make, rows, path)
     before = path.read_bytes()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +11,7 @@ import typer
 
 from isthmus import __version__
 from isthmus.cli.flags import parse_reading, parse_settings, with_settings
-from isthmus.errors import IsthmusError
+from isthmus.errors import ArtifactError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,9 +31,10 @@ app = typer.Typer(
 
 Data = Annotated[Path, typer.Argument(help="A .csv, .parquet, .npy or .npz file, or a folder of pictures.", metavar="DATA")]
 Model = Annotated[Path, typer.Argument(help="Folder of a saved model.", metavar="MODEL")]
-Key = Annotated[str | None, typer.Option(help="Which array of an .npz file.")]
-OnError = Annotated[str, typer.Option("--on-error", help="refuse or skip: what to do about unreadable pictures.", metavar="TEXT")]
-Seed = Annotated[int, typer.Option(help="Decides everything random.", min=0)]
+Key = Annotated[str | None, typer.Option(help="Which array of an .npz file.", metavar="TEXT")]
+OnError = Annotated[str, typer.Option("--on-error", help="What to do about unreadable pictures: refuse or skip.", metavar="TEXT")]
+Seed = Annotated[int, typer.Option(help="Decides everything random.", min=0, metavar="N")]
+Steps = Annotated[int | None, typer.Option(help="Optimiser steps at most for each, for a quick look.", min=1, metavar="N")]
 
 
 def _out(text: str) -> Any:
@@ -48,17 +47,18 @@ def _console() -> Console:
     return Console(highlight=False)
 
 
+def _say(*parts: str | tuple[str, str]) -> None:
+    """Print a line as it is: nothing in it is markup, and it is never broken."""
+    from rich.text import Text
+
+    _console().print(Text.assemble(*parts), soft_wrap=True)
+
+
 def run() -> None:
     """Run the app; errors made on purpose become one line and exit code 2."""
-    try:
-        app()
-    except IsthmusError as error:
-        from rich.console import Console
+    from isthmus.cli.border import guarded
 
-        Console(stderr=True, highlight=False).print("[bold red]error:[/]", str(error), markup=True, soft_wrap=True)
-        raise SystemExit(2) from error
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
+    guarded(lambda: app(prog_name="isthmus"))
 
 
 def _version(wanted: bool) -> None:
@@ -68,39 +68,46 @@ def _version(wanted: bool) -> None:
 
 
 @app.callback()
-def _root(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False) -> None:
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.", metavar="")] = False,
+) -> None:
     del version
 
 
 @app.command()
 def demo(
-    out: Annotated[Path, _out("Folder for the five models and report.html.")] = Path("isthmus-demo"), seed: Seed = 0
+    out: Annotated[Path, _out("Folder for the five models and report.html.")] = Path("isthmus-demo"), seed: Seed = 0, steps: Steps = None
 ) -> None:
     """Train the five families on real handwritten digits and write a report."""
+    from isthmus.cli.places import check_file, check_folder
     from isthmus.cli.show import Bar, comparison
+    from isthmus.families import FAMILIES
     from isthmus.reports import write_html
     from isthmus.tasks.demo import demo as run_demo
 
+    for name in FAMILIES:
+        check_folder(out / name, overwrite=True)
+    check_file(out / "report.html", (".html",))
     console = _console()
     bar = Bar(console)
 
     def started(name: str) -> None:
         bar.title = name
         if not console.is_terminal:
-            console.print(f"training {name} ...")
+            _say(f"training {name} ...")
 
-    console.print("Five autoencoders on scikit-learn's 1,797 real handwritten digits (8 x 8 grey values).\n")
+    _say("Five autoencoders on scikit-learn's 1,797 real handwritten digits (8 x 8 grey).\n")
     try:
-        data, _ = run_demo(out, seed, [bar], started)
+        data, _ = run_demo(out, seed, [bar], started, steps)
     finally:
         bar.close()
     rows = {**data.baselines, **{model.family: model.metrics for model in data.models}}
-    console.print(comparison(rows, "Held-out digits, which no model was trained on"))
+    console.print(comparison(rows, "\nHeld-out digits, which no model was trained on"))
     data.commands = _next_commands(out)
     report = write_html(data, out / "report.html")
-    console.print(f"\nReport: [bold]{report}[/] (open it in a browser)\n\nOn with your own data:")
+    _say("\nReport: ", (str(report), "bold"), " (open it in a browser)\n\nOn with your own data:")
     for line in data.commands:
-        console.print(f"  {line}", soft_wrap=True, markup=False)
+        _say(f"  {line}")
 
 
 def _next_commands(out: Path) -> list[str]:
@@ -121,51 +128,58 @@ def fit(
     out: Annotated[Path, _out("Folder for the fitted model.")] = Path("model"),
     config: Annotated[Path | None, typer.Option(help="TOML or YAML file with settings; flags win.", metavar="FILE")] = None,
     save_config: Annotated[Path | None, typer.Option(help="Write all settings to this TOML or YAML file.", metavar="FILE")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model that is already at --out.")] = False,
-    checkpoint: Annotated[Path | None, typer.Option(help="File that holds the run's state.", metavar="FILE")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from --checkpoint.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a model that is already at --out.", metavar="")] = False,
+    checkpoint: Annotated[Path | None, typer.Option(help="File that keeps the run's state, to go on from.", metavar="FILE")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from --checkpoint.", metavar="")] = False,
     tensorboard: Annotated[Path | None, typer.Option(help="Folder for TensorBoard files.", metavar="DIR")] = None,
     **settings: Any,
 ) -> None:
     """Fit a model on your data; what you do not say is chosen by the data, and told."""
+    from isthmus.cli import launch
+    from isthmus.cli.settings import merge
+
+    reading, chosen = merge(config, parse_settings(settings), parse_reading(settings))
+    if launch.wanted(chosen.devices):
+        raise typer.Exit(launch.several(chosen.devices or 1, sys.argv[1:]))
     from isthmus.cli import fitting
 
-    if settings.get("devices") and int(settings["devices"]) > 1 and "WORLD_SIZE" not in os.environ:
-        raise SystemExit(_relaunch(int(settings["devices"])))
-    reading, chosen = fitting.settings(config, parse_reading(settings), parse_settings(settings))
     job = fitting.Job(data, out, reading, chosen, overwrite, checkpoint, resume, save_config, tensorboard)
-    fitting.run(job, _console())
-
-
-def _relaunch(devices: int) -> int:
-    """Start this same command once per device under torchrun."""
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(devices)]
-    return subprocess.run([*launcher, "-m", "isthmus", *sys.argv[1:]], check=False).returncode
+    raise typer.Exit(fitting.run(job, _console()))
 
 
 def _load(model: Path) -> Artifact:
     from isthmus.artifact import Artifact
 
+    if model.is_dir() and any(model.iterdir()) and not (model / "config.json").exists():
+        raise ArtifactError(f"{model} is no saved model: give the folder that `isthmus fit --out` wrote")
     return Artifact.load(model)
 
 
 def _open(model: Path, data: Path, key: str | None, on_error: str) -> tuple[Artifact, Any]:
+    from isthmus.cli.places import named
     from isthmus.tasks.reading import read_for
 
     artifact = _load(model)
     options = {"on_error": on_error, **({"key": key} if key else {})}
-    source = read_for(artifact.schema, data, **options)
+    source = read_for(artifact.schema, named(data), artifact.facts.get("reading"), **options)
     artifact.schema.align(source)
     for note in source.notes:
-        _console().print(f"[dim]note: {note}[/]", soft_wrap=True)
+        _say((f"note: {note}", "dim"))
     return artifact, source
+
+
+def _check(out: Path | None, pictures: bool) -> None:
+    from isthmus.cli.places import PICTURES, TABLES, check_file
+
+    if out is not None:
+        check_file(out, PICTURES if pictures else TABLES, folder=pictures)
 
 
 def _write(path: Path, array: Any, **names: Any) -> None:
     from isthmus.data import write
 
     written = write(path, array, **names)
-    _console().print(f"wrote {written} ({' x '.join(map(str, array.shape))})")
+    _say(f"wrote {written} ({' x '.join(map(str, array.shape))})")
 
 
 @app.command()
@@ -179,6 +193,7 @@ def encode(
     """Write the code of every row."""
     from isthmus.tasks import codes
 
+    _check(out, pictures=False)
     artifact, source = _open(model, data, key, on_error)
     found = codes.encode(artifact, source)
     _write(out, found, columns=[f"z{i}" for i in range(found.shape[1])], ids=source.ids or None)
@@ -195,6 +210,7 @@ def reconstruct(
     """Write every row rebuilt from its code, in the data's own units."""
     from isthmus.tasks import codes
 
+    _check(out, pictures=_load(model).schema.kind == "pictures")
     artifact, source = _open(model, data, key, on_error)
     _write(out, codes.reconstruct(artifact, source), columns=artifact.schema.columns or None, ids=source.ids or None)
 
@@ -213,11 +229,13 @@ def score(
     from isthmus.cli.show import facts
     from isthmus.tasks import codes
 
+    _check(out, pictures=False)
     artifact, source = _open(model, data, key, on_error)
     found = np.stack([codes.score(artifact, source), codes.errors(artifact, source)], axis=1)
     strangest = [f"{source.ids[i] if source.ids else i} ({found[i, 0]:.4g})" for i in np.argsort(found[:, 0])[:5]]
-    entries = {"rows": len(found), "mean score": float(found[:, 0].mean()), "mean squared error": float(found[:, 1].mean())}
-    _console().print(facts({**entries, "strangest rows": ", ".join(strangest)}))
+    means = found.astype(np.float64).mean(0).tolist()
+    entries = {"rows": f"{len(found):,}", "mean score (nats)": means[0], "mean squared error (scaled)": means[1]}
+    _console().print(facts({**entries, "strangest rows (score)": ", ".join(strangest)}))
     if out:
         _write(out, found, columns=["score", "error"], ids=source.ids or None)
 
@@ -226,15 +244,21 @@ def score(
 def sample(
     model: Model,
     out: Annotated[Path, _out("Where the samples go; the ending decides the format.")],
-    number: Annotated[int, typer.Option("--number", "-n", help="How many.")] = 64,
-    mean: Annotated[bool, typer.Option("--mean", help="The mean of the decoder's distribution instead of a draw from it.")] = False,
+    number: Annotated[int, typer.Option("--number", "-n", help="How many.", metavar="N")] = 64,
+    mean: Annotated[
+        bool | None,
+        typer.Option("--mean/--draw", help="The mean of the decoder's distribution (default for pictures), or a draw from it.", metavar=""),
+    ] = None,
     seed: Seed = 0,
 ) -> None:
     """Draw new rows from a variational model."""
     from isthmus.tasks.sample import sample as draw
 
     artifact = _load(model)
-    _write(out, draw(artifact, number, seed=seed, mean=mean), columns=artifact.schema.columns or None)
+    pictures = artifact.schema.kind == "pictures"
+    _check(out, pictures)
+    found = draw(artifact, number, seed=seed, mean=pictures if mean is None else mean)
+    _write(out, found, columns=artifact.schema.columns or None)
 
 
 @app.command()
@@ -243,8 +267,8 @@ def interpolate(
     data: Data,
     out: Annotated[Path, _out("Where the paths go: .png for pictures, .npy, .csv ...")],
     pair: Annotated[list[str] | None, typer.Option(help="Two row numbers such as 0,1; may be given several times.", metavar="I,J")] = None,
-    steps: Annotated[int, typer.Option(help="Rows on each path, both ends included.")] = 8,
-    spherical: Annotated[bool, typer.Option("--spherical", help="Along a great circle instead of a straight line.")] = False,
+    steps: Annotated[int, typer.Option(help="Rows on each path, both ends included.", metavar="N")] = 8,
+    spherical: Annotated[bool, typer.Option("--spherical", help="Along a great circle instead of a straight line.", metavar="")] = False,
     key: Key = None,
     on_error: OnError = "refuse",
 ) -> None:
@@ -252,8 +276,10 @@ def interpolate(
     from isthmus.cli.fitting import parse_pairs
     from isthmus.tasks.sample import interpolate as go
 
+    pairs = parse_pairs(pair or ["0,1"])
+    _check(out, pictures=_load(model).schema.kind == "pictures")
     artifact, source = _open(model, data, key, on_error)
-    found = go(artifact, source, parse_pairs(pair or ["0,1"]), steps, spherical)
+    found = go(artifact, source, pairs, steps, spherical)
     flat = source.kind == "table" and out.suffix not in (".npy", ".npz")
     _write(out, found.reshape(-1, found.shape[-1]) if flat else found, columns=artifact.schema.columns or None)
 
@@ -264,46 +290,65 @@ def report(
     data: Data,
     out: Annotated[Path, _out("The HTML file.")] = Path("report.html"),
     labels: Annotated[Path | None, typer.Option(help="File with one known class per row, for measuring only.", metavar="FILE")] = None,
-    labels_key: Annotated[str | None, typer.Option(help="Which array of an .npz file holds the labels.")] = None,
+    labels_key: Annotated[
+        str | None, typer.Option(help="Column or array that holds the labels, of --labels or else of DATA.", metavar="TEXT")
+    ] = None,
     key: Key = None,
     on_error: OnError = "refuse",
 ) -> None:
     """Measure a model on data and write one self-contained HTML page."""
-    from isthmus.cli.fitting import report_data
+    from isthmus.cli.places import check_file
+    from isthmus.cli.reporting import known_labels, report_data
     from isthmus.cli.show import comparison
     from isthmus.reports import write_html
 
+    check_file(out, (".html", ".htm"))
     artifact, source = _open(model, data, key, on_error)
-    found = report_data(artifact, source, model, data, labels, labels_key)
-    _console().print(comparison({m.family: m.metrics for m in found.models}, str(found.data["measured on"])))
-    _console().print(f"wrote {write_html(found, out)}")
+    found = report_data(artifact, source, model, data, known_labels(labels, labels_key, data, len(source)))
+    rows = {**found.baselines, **{m.family: m.metrics for m in found.models}}
+    _console().print(comparison(rows, f"Measured on {found.data['measured on']}"))
+    _say(f"\nwrote {write_html(found, out)}")
 
 
 @app.command()
-def info(model: Model) -> None:
+def info(
+    model: Model,
+    history: Annotated[Path | None, typer.Option(help="Write the curve of the training to this .csv file.", metavar="FILE")] = None,
+) -> None:
     """Show what a saved model is."""
     from isthmus.cli.show import facts
+    from isthmus.files import atomic_path
 
     artifact = _load(model)
-    console = _console()
     shape = " x ".join(map(str, artifact.schema.shape))
     parameters = sum(p.numel() for p in artifact.model.parameters())
-    known = {k: v for k, v in artifact.facts.items() if k not in ("figures", "training", "notes", "command")}
-    head = {"family": artifact.family, "row": f"{artifact.schema.kind}, {shape} ({artifact.schema.dtype})", "code": artifact.model.latent}
-    console.print(facts({**head, "parameters": f"{parameters:,}", **known}))
-    console.print(facts(artifact.facts.get("figures", {}), "\nHeld-out figures"))
-    console.print(facts(artifact.facts.get("training", {}), "\nTraining"))
-    console.print(facts(artifact.config, "\nSettings"))
+    known = {k: v for k, v in artifact.facts.items() if k in ("isthmus", "data", "rows", "training rows", "held-out rows")}
+    row = f"{artifact.schema.kind}, {shape} ({artifact.schema.dtype})"
+    head = {"family": artifact.family, "a row": row, "code width": artifact.model.latent, "parameters": f"{parameters:,}", **known}
+    held_out = "Held-out figures" if known.get("held-out rows") else "Training figures"
+    titled = {"": head, held_out: artifact.facts.get("figures", {}), "Training": artifact.facts.get("training", {})}
+    titled["Settings"] = {name.replace("_", "-"): value for name, value in artifact.config.items()}
+    for title, entries in titled.items():
+        _console().print(facts(entries, f"\n{title}" if title else "", width=_wide(titled)))
     if artifact.facts.get("command"):
-        console.print(f"\n[bold]command[/]  {artifact.facts['command']}", soft_wrap=True)
+        _say("\n", ("Made with  ", "bold"), str(artifact.facts["command"]))
+    if history is not None:
+        with atomic_path(history) as beside:
+            beside.write_text(artifact.history.to_csv(), encoding="utf-8")
+        _say(f"wrote {history} ({len(artifact.history)} rows)")
+
+
+def _wide(titled: dict[str, dict[str, Any]]) -> int:
+    return max(len(name) for entries in titled.values() for name in entries)
 
 
 @app.command("list")
 def list_parts() -> None:
     """List families, networks, likelihoods, corruptions ... with one line each."""
-    from isthmus.cli.fitting import catalogue
+    from isthmus.cli.fitting import catalogue, without_formulas
     from isthmus.cli.show import facts
 
-    console = _console()
-    for title, entries in catalogue().items():
-        console.print(facts(entries, f"\n[bold underline]{title}[/]"))
+    found = catalogue()
+    for title, entries in found.items():
+        told = {name or title.split()[0]: without_formulas(name, line) for name, line in entries.items()}
+        _console().print(facts(told, f"\n{title}", width=_wide(found)))

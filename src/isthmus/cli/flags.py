@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from typing import Annotated, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -15,19 +15,19 @@ READING: dict[str, tuple[str, str]] = {
     "key": ("text", "which array of an .npz file"),
     "columns": ("names", "columns to use, such as a,b,c; all others are left out"),
     "drop": ("names", "columns to leave out, such as id,label"),
-    "size": ("text", "height x width to which picture files are resized, such as 64x64"),
-    "colour": ("text", "auto, grey or rgb: how picture files are read"),
-    "on_error": ("text", "refuse or skip: what to do about unreadable pictures"),
-    "shape": ("text", "turns the rows of a table into pictures, such as 28x28x1"),
+    "size": ("numbers", "height x width to which picture files are resized, such as 64x64"),
+    "colour": ("text", "how picture files are read: auto, grey or rgb"),
+    "on_error": ("text", "what to do about unreadable pictures: refuse or skip"),
+    "shape": ("numbers", "turns the rows of a table into pictures, such as 28x28x1"),
 }
+_METAVARS = {int: "N", float: "X", str: "TEXT", list[str]: "NAMES", bool: ""}
 
 
 def _option(name: str, kind: Any, group: str, text: str) -> inspect.Parameter:
     flag = f"--{name.replace('_', '-')}"
     flags = f"{flag}/--no-{flag[2:]}" if kind is bool else flag
-    metavar = {int: "N", float: "X", str: "TEXT", bool: None}[kind]
-    annotation = Annotated[kind | None, typer.Option(flags, help=f"{text[0].upper()}{text[1:]}.", rich_help_panel=group, metavar=metavar)]
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+    option = typer.Option(flags, help=f"{text[0].upper()}{text[1:]}.", rich_help_panel=group, metavar=_METAVARS[kind])
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option])
 
 
 def _kind(kinds: tuple[type, ...]) -> type:
@@ -40,7 +40,7 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
     own = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
     own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
     kinds = Config.kinds()
-    reading = [_option(name, str, "Reading the data", text) for name, (_, text) in READING.items()]
+    reading = [_option(name, list[str] if kind == "names" else str, "Reading the data", text) for name, (kind, text) in READING.items()]
     settings = [_option(name, _kind(kinds[name]), group, text) for name, (group, text) in Config.help().items()]
     parameters = [*own, *reading, *settings]
     command.__signature__ = signature.replace(parameters=parameters)  # pyright: ignore[reportFunctionMemberAccess]
@@ -48,7 +48,7 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def parse_settings(values: dict[str, Any]) -> dict[str, Any]:
+def parse_settings(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return given flags with their text parsed: ``256,128`` becomes a list, a scale that is a number becomes one.
 
     Raises
@@ -65,7 +65,7 @@ def _parse(name: str, value: Any, kinds: tuple[type, ...]) -> Any:
         try:
             return tuple(int(part) for part in value.split(",") if part.strip())
         except ValueError as error:
-            raise ConfigError(f"--{name} takes whole numbers such as 256,128, not {value!r}") from error
+            raise ConfigError(f"{name} takes whole numbers such as 256,128, not {value!r}") from error
     if kinds == (float, str):
         try:
             return float(value)
@@ -74,7 +74,38 @@ def _parse(name: str, value: Any, kinds: tuple[type, ...]) -> Any:
     return value
 
 
-def parse_reading(values: dict[str, Any]) -> dict[str, Any]:
-    """Return the given reading options; lists of names become tuples."""
-    given = {name: values[name] for name in READING if values.get(name) is not None}
-    return {name: tuple(part.strip() for part in v.split(",")) if READING[name][0] == "names" and isinstance(v, str) else v for name, v in given.items()}
+def parse_reading(values: Mapping[str, Any], where: str = "") -> dict[str, Any]:
+    """Return the given reading options; lists of names become tuples.
+
+    Parameters
+    ----------
+    values : mapping
+        From flags or from a config file.
+    where : str
+        The config file, for the message.
+
+    Raises
+    ------
+    ConfigError
+        If an option is of the wrong type.
+    """
+    given = {name: values[name] for name in READING if values.get(name) is not None and values[name] != []}
+    return {name: _reading(name, value, READING[name][0], f"{where}: " if where else "") for name, value in given.items()}
+
+
+def _reading(name: str, value: Any, kind: str, where: str) -> Any:
+    parts: Sequence[Any] = cast("Sequence[Any]", value) if isinstance(value, (list, tuple)) else [value]
+    if kind == "names" and all(type(part) in (str, int) for part in parts):
+        # A list in a file holds whole names; commas stand between names in a flag or a single text.
+        whole = isinstance(value, (list, tuple)) and bool(where)
+        return tuple(parts) if whole else tuple(entry for part in parts for entry in _names(str(part)))
+    if kind == "numbers" and (isinstance(value, str) or all(type(part) is int for part in parts)):
+        return cast("Any", value)
+    if kind == "text" and isinstance(value, str):
+        return value
+    wanted = {"names": "names", "numbers": "text such as 64x64 or whole numbers", "text": "text"}[kind]
+    raise ConfigError(f"{where}{name} must be {wanted}, not {value!r}")
+
+
+def _names(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]

@@ -109,9 +109,11 @@ def check(config: Config) -> None:
 
 def _refuse_foreign(config: Config, family: str, takes: set[str]) -> None:
     """Refuse settings of the model that the family would silently ignore."""
-    architecture = {"network", "hidden", "channels", "activation"} if "architecture" in takes else set[str]()
-    allowed = takes | architecture | ({"tied"} if takes & {"tied", "architecture"} else set()) | {"family", "scaling"}
-    allowed |= {"solver"} if family == "linear" else set()
+    allowed = takes | {"family", "scaling"}
+    if "architecture" in takes:
+        allowed |= {"network", "hidden", "channels", "activation", "tied"}
+    if family == "linear":
+        allowed |= {"solver"}
     groups = Config.help()
     for name in config.given():
         if (groups[name][0] != "Training" and name not in allowed) or (name == "solver" and "solver" not in allowed):

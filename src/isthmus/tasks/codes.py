@@ -41,7 +41,8 @@ def posterior(artifact: Artifact, source: Source) -> tuple[Array, Array]:
 
 def decode(artifact: Artifact, codes: Array) -> Array:
     """Return the mean of the data of every code, in the data's own units, shape (n, \\*shape)."""
-    return artifact.restore(decode_rows(artifact.model, torch.from_numpy(np.ascontiguousarray(codes, dtype=np.float32))))
+    rows = torch.as_tensor(np.ascontiguousarray(codes, dtype=np.float32))
+    return artifact.restore(decode_rows(artifact.model, rows))
 
 
 def reconstruct(artifact: Artifact, source: Source) -> Array:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import difflib
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, cast, get_args, get_type_hints
 
 from isthmus.errors import ConfigError
 from isthmus.extras import require
@@ -80,6 +80,10 @@ class Config:
         """Return the entries that are not None."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the entries that are not None as plain JSON types."""
+        return {name: plain(value) for name, value in self.given().items()}
+
     def override(self, **entries: Any) -> Config:
         """Return a copy with the entries that are not None replaced."""
         return replace(self, **{name: value for name, value in entries.items() if value is not None})
@@ -147,9 +151,15 @@ class Config:
         colon = ": " if _is_yaml(path) else " = "
         entries = {**(reading or {}), **self.given()}
         notes = {name: text for name, (_, text) in self.help().items()}
-        lines = [f"# {notes.get(name, 'how the data are read')}\n{name}{colon}{json.dumps(value)}" for name, value in entries.items()]
+        told = {name: json.dumps(plain(value), ensure_ascii=False) for name, value in entries.items()}
+        lines = [f"# {notes.get(name, 'how the data are read')}\n{name}{colon}{value}" for name, value in told.items()]
         with atomic_path(path) as beside:
             beside.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def plain(value: Any) -> Any:
+    """Return tuples as lists, and anything else as it is."""
+    return list(cast("Sequence[object]", value)) if isinstance(value, tuple) else value
 
 
 def _is_yaml(path: Path) -> bool:
@@ -163,13 +173,16 @@ def _types(hint: Any) -> tuple[type, ...]:
 
 
 def _fit_type(name: str, value: Any, kinds: tuple[type, ...], where: str) -> Any:
-    if tuple in kinds and isinstance(value, (list, tuple)) and all(isinstance(n, int) for n in value):  # pyright: ignore[reportUnknownVariableType]
-        return tuple(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-    if float in kinds and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if type(value) in kinds:
-        return value
-    raise ConfigError(f"{where}: {name} must be {' or '.join(_TOLD[kind] for kind in kinds)}, not {value!r}")
+    if tuple in kinds and isinstance(value, (list, tuple)):
+        numbers = tuple(cast("Sequence[object]", value))
+        if all(type(number) is int for number in numbers):
+            return numbers
+    given = cast("object", value)
+    if float in kinds and type(given) is int:
+        return float(given)
+    if type(given) in kinds:
+        return given
+    raise ConfigError(f"{where}: {name} must be {' or '.join(_TOLD[kind] for kind in kinds)}, not {given!r}")
 
 
 _TOLD: dict[type, str] = {

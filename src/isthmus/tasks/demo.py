@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,7 @@ SHARE = 0.2
 
 def digits() -> tuple[Source, Array]:
     """Return scikit-learn's 1,797 real handwritten digits, 8 x 8 grey values in [0, 1], and their labels (for measuring only)."""
-    from sklearn.datasets import load_digits
-
-    found: Any = load_digits()
+    found = import_module("sklearn.datasets").load_digits()
     pictures = (found.images / 16).astype(np.float32)[..., None]
     return Source("pictures", pictures, name="handwritten digits (scikit-learn)"), found.target
 

@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -59,11 +60,9 @@ def active_units(artifact: Artifact, codes: Array) -> float:
 
 def neighbours_accuracy(train: Array, labels: Array, test: Array, truth: Array) -> float:
     """Return how often the five nearest training codes vote for a held-out row's label (at most 10,000 vote on 5,000)."""
-    from sklearn.neighbors import KNeighborsClassifier
-
     some, asked = spread(len(train), VOTERS), spread(len(test), VOTED)
     train, labels, test, truth = train[some], labels[some], test[asked], truth[asked]
-    voters: Any = KNeighborsClassifier(min(NEIGHBOURS, len(train)))
+    voters = import_module("sklearn.neighbors").KNeighborsClassifier(min(NEIGHBOURS, len(train)))
     return float(voters.fit(train, labels).score(test, truth))
 
 
@@ -72,14 +71,12 @@ def clustering_score(codes: Array, labels: Array, seed: int = 0) -> float:
 
     The adjusted mutual information: 1 is perfect, 0 is chance. At most 5,000 codes are grouped.
     """
-    from sklearn.cluster import KMeans
-    from sklearn.metrics import adjusted_mutual_info_score
-
     some = spread(len(codes), VOTED)
     codes, labels = codes[some], labels[some]
     with _quiet():
-        groups: Any = KMeans(min(len(np.unique(labels)), len(codes)), n_init=10, random_state=seed).fit_predict(codes)
-    return float(adjusted_mutual_info_score(labels, groups))
+        kmeans = import_module("sklearn.cluster").KMeans(min(len(np.unique(labels)), len(codes)), n_init=10, random_state=seed)
+        groups = kmeans.fit_predict(codes)
+    return float(import_module("sklearn.metrics").adjusted_mutual_info_score(labels, groups))
 
 
 @contextmanager
@@ -121,10 +118,9 @@ def baselines(
 
 
 def _pca(flat: Array, flat_held: Array, latent: int, train_labels: Array | None, labels: Array | None) -> dict[str, float]:
-    from sklearn.decomposition import PCA
-
+    pca = import_module("sklearn.decomposition").PCA(latent, random_state=0)
     start = time.perf_counter()
-    pca: Any = PCA(latent, random_state=0).fit(flat)
+    pca.fit(flat)
     seconds = time.perf_counter() - start
     codes = pca.transform(flat_held)
     error = float(np.square(pca.inverse_transform(codes) - flat_held).mean())
@@ -143,12 +139,10 @@ def map_codes(codes: Array, seed: int = 0) -> Array:
     n, width = codes.shape
     if width <= 2 or n < 10:
         return np.pad(codes[:, :2], ((0, 0), (0, max(0, 2 - width)))).astype(np.float32)
-    from sklearn.manifold import TSNE
-
-    deviation: Any = codes.std()
+    deviation = float(codes.std())
     if deviation == 0:
         return np.zeros((n, 2), dtype=np.float32)
-    mapper: Any = TSNE(2, perplexity=min(30.0, (n - 1) / 3), init="pca", random_state=seed, max_iter=500)
+    mapper = import_module("sklearn.manifold").TSNE(2, perplexity=min(30.0, (n - 1) / 3), init="pca", random_state=seed, max_iter=500)
     with _quiet():
         return mapper.fit_transform(codes / deviation).astype(np.float32)
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import mse_loss
 
 from isthmus import __version__
 from isthmus.artifact import Artifact
@@ -31,6 +32,8 @@ from isthmus.tasks.reading import digest
 from isthmus.training import Callback, History, Result, TrainingConfig, fit_linear, nats, reconstruct
 from isthmus.training import fit as train
 from isthmus.training.engines import StepFactory, make_step
+
+MEASURED = 10_000
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,11 @@ class Plan:
     training: NDArray[np.int64]
     held_out: NDArray[np.int64]
     warnings: list[str] = field(default_factory=list[str])
+
+    def rows(self, source: Source, part: NDArray[np.int64]) -> Tensor:
+        """Return the rows `part` of `source` as the model sees them."""
+        chosen = source.array if len(part) == len(source) else source.array[part]
+        return torch.from_numpy(self.preprocessor.transform(chosen))
 
 
 def split(rows: int, share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -193,7 +201,7 @@ def fit(
     if told:
         told(ready)
     parts = {"train": ready.training, "held": ready.held_out}
-    rows = {name: torch.from_numpy(ready.preprocessor.transform(source.array[index])) for name, index in parts.items() if len(index)}
+    rows = {name: torch.as_tensor(ready.preprocessor.transform(source.array[index])) for name, index in parts.items() if len(index)}
     sample = rows.get("held", rows["train"])
     try:
         _finish(artifact, _train(artifact, ready, rows, callbacks, checkpoint, resume, engine), sample)
@@ -211,8 +219,7 @@ def untrained(source: Source, ready: Plan) -> Artifact:
     model, objective = build(ready.preprocessor.fields()[0], ready.config)
     facts: dict[str, Any] = {"isthmus": __version__, "data": source.name, "rows": len(source), "digest": digest(source)}
     facts |= {"training rows": len(ready.training), "held-out rows": len(ready.held_out), "notes": ready.notes}
-    settings = {name: list(value) if isinstance(value, tuple) else value for name, value in ready.config.given().items()}  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-    return Artifact(model, objective, ready.schema, ready.preprocessor, settings, facts=facts)
+    return Artifact(model, objective, ready.schema, ready.preprocessor, ready.config.to_json(), facts=facts)
 
 
 def _train(
@@ -241,7 +248,7 @@ def _train(
 
 def _closed(artifact: Artifact, rows: dict[str, Tensor]) -> Result:
     fit_linear(artifact.model, rows["train"])
-    losses = {name: -float(nats(artifact.model, artifact.objective, part).double().mean()) for name, part in rows.items()}
+    losses = {name: -float(nats(artifact.model, artifact.objective, part[:MEASURED]).mean()) for name, part in rows.items()}
     row = {"step": 0.0, "epoch": 0.0, "seconds": 0.0, "train": losses["train"], "train_reconstruction": losses["train"]}
     if "held" in losses:
         row |= {"held_out": losses["held"], "held_out_reconstruction": losses["held"]}
@@ -253,13 +260,13 @@ def _finish(artifact: Artifact, result: Result, rows: Tensor) -> Artifact:
     artifact.model.cpu().eval()
     artifact.objective.cpu().eval()
     artifact.history = result.history
-    sample = rows[:10_000]
-    error = (reconstruct(artifact.model, sample) - sample).double().square().mean()
-    spread = (sample - sample.mean(0)).double().square().mean()
+    sample = rows[:MEASURED]
+    error = mse_loss(reconstruct(artifact.model, sample), sample)
+    spread = sample.var(0, correction=0).mean()
     artifact.facts["figures"] = {
         "mean squared error (scaled units)": float(error),
         "share of variance explained": float(1 - error / spread) if spread > 0 else 0.0,
-        "log likelihood, nats per row": float(nats(artifact.model, artifact.objective, sample).double().mean()),
+        "log likelihood, nats per row": float(nats(artifact.model, artifact.objective, sample).mean()),
     }
     artifact.facts["training"] = {"stopped": result.stopped, "steps": result.steps, "kept step": result.best_step}
     return artifact

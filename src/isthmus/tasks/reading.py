@@ -41,13 +41,17 @@ def read_for(schema: Schema, path: str | Path, fitted: Mapping[str, Any] | None 
     """
     path = Path(path).expanduser()
     if schema.kind == "table" and schema.columns:
-        return read(path, **{"columns": schema.columns, **options})
+        return _read(path, {"columns": schema.columns, **options})
     if path.suffix.lower() in ARRAYS and not path.is_dir():
         return _read_array(schema, path, fitted or {}, options)
     if schema.kind == "table":
         return read(path, **options)
     height, width, channels = schema.shape
-    return read(path, **{"size": (height, width), "colour": {1: "grey", 3: "rgb"}.get(channels, "auto"), **options})
+    return _read(path, {"size": (height, width), "colour": {1: "grey", 3: "rgb"}.get(channels, "auto"), **options})
+
+
+def _read(path: Path, options: Mapping[str, Any]) -> Source:
+    return read(path, **options)
 
 
 def _read_array(schema: Schema, path: Path, fitted: Mapping[str, Any], options: dict[str, Any]) -> Source:

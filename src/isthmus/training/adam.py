@@ -108,7 +108,7 @@ class PublicAdam:
     def step(self, learning_rate: float) -> None:
         """Change the parameters that have a gradient."""
         self.group["lr"] = learning_rate
-        self.optimiser.step()
+        self.optimiser.step()  # pyright: ignore[reportUnknownMemberType]
 
     def state(self) -> dict[str, Tensor]:
         """Return moments and counters by parameter number."""

@@ -30,11 +30,11 @@ from isthmus.training.world import World
 Backward = Callable[[Tensor, Tensor, Tensor], Tensor]
 _ATEN = torch.ops.aten
 BACKWARD: dict[Callable[[Tensor], Tensor], Backward] = {
-    functional.relu: lambda g, before, after: _ATEN.threshold_backward.default(g, after, 0),
-    functional.silu: lambda g, before, after: _ATEN.silu_backward.default(g, before),
-    functional.gelu: lambda g, before, after: _ATEN.gelu_backward.default(g, before),
-    torch.tanh: lambda g, before, after: _ATEN.tanh_backward.default(g, after),
-    torch.sigmoid: lambda g, before, after: _ATEN.sigmoid_backward.default(g, after),
+    functional.relu: lambda g, _, after: _ATEN.threshold_backward.default(g, after, 0),
+    functional.silu: lambda g, before, _: _ATEN.silu_backward.default(g, before),
+    functional.gelu: lambda g, before, _: _ATEN.gelu_backward.default(g, before),
+    torch.tanh: lambda g, _, after: _ATEN.tanh_backward.default(g, after),
+    torch.sigmoid: lambda g, _, after: _ATEN.sigmoid_backward.default(g, after),
 }
 
 
@@ -97,7 +97,7 @@ class _Variational:
 
 
 class _SquaredError:
-    r"""Gaussian likelihood: :math:`\tfrac12 \lVert e/\sigma \rVert^2 + \sum \log\sigma + \tfrac d2 \log 2\pi`, the scale fixed or learned."""
+    r"""Gaussian likelihood: :math:`\tfrac12 \lVert e/\sigma \rVert^2 + \sum \log\sigma + \tfrac d2 \log 2\pi`, fixed or learned scale."""
 
     def __init__(self, likelihood: Gaussian) -> None:
         self.learned = likelihood.log_scale
@@ -132,6 +132,11 @@ class DenseStep:
     objective : Objective
     config : TrainingConfig
     world : World
+
+    Raises
+    ------
+    TypeError
+        If a part of the model is of another kind.
     """
 
     def __init__(self, model: Autoencoder, objective: Objective, config: TrainingConfig, world: World) -> None:

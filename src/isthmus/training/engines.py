@@ -15,6 +15,18 @@ StepFactory = Callable[[Autoencoder, Objective, TrainingConfig, World], Step]
 
 
 def make_step(model: Autoencoder, objective: Objective, config: TrainingConfig, world: World) -> Step:
-    """Return the quickest step that fits: hand-written gradients for plain dense nets on a CPU, autograd for all else."""
+    """Return the quickest step that fits: hand-written gradients for plain dense nets on a CPU, autograd for all else.
+
+    Parameters
+    ----------
+    model : Autoencoder
+    objective : Objective
+    config : TrainingConfig
+    world : World
+
+    Returns
+    -------
+    Step
+    """
     fitting = dense.fits(model, objective, config, world)
     return (dense.DenseStep if fitting else AutogradStep)(model, objective, config, world)

@@ -23,9 +23,9 @@ from isthmus.objectives import Context, Objective
 from isthmus.training import checkpoint as checkpoints
 from isthmus.training.callbacks import Callback
 from isthmus.training.config import TrainingConfig
+from isthmus.training.engines import StepFactory, make_step
 from isthmus.training.history import History, Row
 from isthmus.training.order import Order
-from isthmus.training.engines import StepFactory, make_step
 from isthmus.training.step import Step, weighted
 from isthmus.training.world import World
 

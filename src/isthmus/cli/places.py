@@ -1,0 +1,77 @@
+"""Where things are read from and written to: checked before the work, not after it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from isthmus.errors import ArtifactError, DataError
+
+TABLES = (".csv", ".tsv", ".parquet", ".npy", ".npz")
+PICTURES = (*TABLES, ".png", ".jpg", ".jpeg")
+
+
+def named(path: Path) -> Path:
+    """Return a path with a name, also for ``.`` and ``..``."""
+    path = path.expanduser()
+    return path if path.name not in ("", "..") else path.resolve()
+
+
+def check_folder(out: Path, overwrite: bool) -> None:
+    """Refuse early what could not be saved later.
+
+    Parameters
+    ----------
+    out : path
+        Folder of a model to be.
+    overwrite : bool
+        Whether a model that is there may be replaced.
+
+    Raises
+    ------
+    ArtifactError
+        If something is at `out` already.
+    DataError
+        If the folder cannot be made or written to.
+    """
+    if out.is_dir() and any(out.iterdir()):
+        if not (out / "config.json").exists():
+            raise ArtifactError(f"{out} is there already and is no saved model: it is left as it is; choose another --out")
+        if not overwrite:
+            raise ArtifactError(f"{out} holds a model already; add --overwrite or choose another --out")
+    elif out.exists() and not out.is_dir():
+        raise ArtifactError(f"{out} is there already and is no folder; choose another --out")
+    _check_parent(out)
+
+
+def check_file(out: Path, endings: tuple[str, ...], folder: bool = False) -> None:
+    """Refuse early an output that could not be written later.
+
+    Parameters
+    ----------
+    out : path
+    endings : tuple of str
+        Those that are allowed.
+    folder : bool
+        Whether a path without an ending may be a folder to be.
+
+    Raises
+    ------
+    DataError
+        If the ending is another, a folder is in the way, or the place cannot be written to.
+    """
+    known = ", ".join(endings) + (", or a folder (no ending)" if folder else "")
+    if out.suffix.lower() not in endings and not (folder and not out.suffix):
+        raise DataError(f"cannot write {out}: --out must end in one of {known}")
+    if out.is_dir() and not folder:
+        raise DataError(f"cannot write {out}: a folder of that name is there; choose another --out")
+    _check_parent(out)
+
+
+def _check_parent(out: Path) -> None:
+    parent = Path(os.path.realpath(out)).parent
+    there = next(folder for folder in (parent, *parent.parents) if folder.exists())
+    if not there.is_dir():
+        raise DataError(f"cannot write {out}: {there} is a file, not a folder; choose another --out")
+    if not os.access(there, os.W_OK):
+        raise DataError(f"cannot write {out}: no permission to write into {there}; choose another --out")
