@@ -41,6 +41,7 @@ def spoken(message: str) -> str:
     """
     text = _TWICE.sub(r"\1", " ".join(message.split()))
     text = re.sub(r"\(command line: (.*?)\)(?=[,.;]|$)", r"(\1)", text)
+    text = re.sub(r"one of \(('[^)]*')\)", lambda m: f"one of {m[1].replace(chr(39), '')}", text)
     text = _ASSIGNED.sub(lambda m: f"{flag(m[1])} {m[2] or (m[3] or '').replace(', ', 'x') or m[4]}", text)
     return _FIRST.sub(lambda m: flag(m[1]), text)
 

@@ -17,12 +17,13 @@ from rich.text import Text
 from isthmus.artifact import Artifact
 from isthmus.cli import show
 from isthmus.cli.border import INTERRUPTED
-from isthmus.cli.places import check_folder, named
+from isthmus.cli.places import check_folder, check_parent, named
 from isthmus.data import Source, read
 from isthmus.errors import ConfigError, TrainingError
 from isthmus.tasks.config import Config, plain
 from isthmus.tasks.fit import Plan
 from isthmus.tasks.fit import fit as fit_model
+from isthmus.training import choose_device
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,6 +50,10 @@ def run(job: Job, console: Console) -> int:
     check_folder(job.out, job.overwrite)
     if job.resume and job.checkpoint is None:
         raise ConfigError("--resume needs --checkpoint FILE: the file an earlier run with --checkpoint wrote")
+    if "WORLD_SIZE" not in os.environ:
+        choose_device(job.config.device or "auto")
+    if job.checkpoint is not None:
+        check_parent(job.checkpoint, "--checkpoint")
     source = read(named(job.data), **job.reading)
     bar = show.Bar(console, job.config.family or "training")
     try:

@@ -41,7 +41,7 @@ def check_folder(out: Path, overwrite: bool) -> None:
             raise ArtifactError(f"{out} holds a model already; add --overwrite or choose another --out")
     elif out.exists() and not out.is_dir():
         raise ArtifactError(f"{out} is there already and is no folder; choose another --out")
-    _check_parent(out)
+    check_parent(out)
 
 
 def check_file(out: Path, endings: tuple[str, ...], folder: bool = False) -> None:
@@ -65,13 +65,27 @@ def check_file(out: Path, endings: tuple[str, ...], folder: bool = False) -> Non
         raise DataError(f"cannot write {out}: --out must end in one of {known}")
     if out.is_dir() and not folder:
         raise DataError(f"cannot write {out}: a folder of that name is there; choose another --out")
-    _check_parent(out)
+    check_parent(out)
 
 
-def _check_parent(out: Path) -> None:
+def check_parent(out: Path, flag: str = "--out") -> None:
+    """Refuse a place into which nothing can be written.
+
+    Parameters
+    ----------
+    out : path
+        File or folder to be.
+    flag : str
+        What the message asks to change.
+
+    Raises
+    ------
+    DataError
+        If a file stands where a folder must be, or writing is not allowed.
+    """
     parent = Path(os.path.realpath(out)).parent
     there = next(folder for folder in (parent, *parent.parents) if folder.exists())
     if not there.is_dir():
-        raise DataError(f"cannot write {out}: {there} is a file, not a folder; choose another --out")
+        raise DataError(f"cannot write {out}: {there} is a file, not a folder; choose another {flag}")
     if not os.access(there, os.W_OK):
-        raise DataError(f"cannot write {out}: no permission to write into {there}; choose another --out")
+        raise DataError(f"cannot write {out}: no permission to write into {there}; choose another {flag}")

@@ -80,8 +80,13 @@ def choose(config: Config, field: Field, rows: int, scaling: str) -> tuple[Confi
         found["kl_warmup"] = (steps // 10, "a tenth of the steps")
     given = config.given()
     order = [name for name in Config.help() if name in found or name in given]
-    choices = [Choice(name, given[name], "given") if name in given else Choice(name, *found[name]) for name in order]
+    why = {name: "given" if name in found or _applies(name, family, config) else "not used by the closed form" for name in given}
+    choices = [Choice(name, given[name], why[name]) if name in given else Choice(name, *found[name]) for name in order]
     return config.override(**{choice.name: choice.value for choice in choices}), choices
+
+
+def _applies(name: str, family: str, config: Config) -> bool:
+    return family != "linear" or config.solver == "gradient" or Config.help()[name][0] != "Training"
 
 
 def check(config: Config) -> None:

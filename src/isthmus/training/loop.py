@@ -207,9 +207,10 @@ class _Run:
         return (self.step - before["step"]) * self.batch / max(1e-9, seconds - before["seconds"])
 
     def restore(self) -> None:
-        """Put the best weights into the model."""
+        """Put the best weights into the model, and let the gradients go."""
         checkpoints.copy_into(self.current(), self.best)
-        self.model.eval()
+        for part in (self.model, self.objective):
+            part.eval().zero_grad()
 
     def save(self, path: Path, engine: Step, key: str, seconds: float) -> None:
         tensors = self.current() | {f"best.{k}": v for k, v in self.best.items()} | {f"engine.{k}": v for k, v in engine.state().items()}
@@ -306,11 +307,14 @@ def fit(
     watchers = callbacks if run.world.leads else ()
     for watcher in watchers:
         watcher.started(run.config, run.step)
-    with _Interrupt() as interrupt:
-        stopped, seconds = _train(run, step, interrupt, watchers, path, key)
-    run.restore()
-    for watcher in watchers:
-        watcher.finished(stopped)
+    stopped = "diverged"
+    try:
+        with _Interrupt() as interrupt:
+            stopped, seconds = _train(run, step, interrupt, watchers, path, key)
+    finally:
+        run.restore()
+        for watcher in watchers:
+            watcher.finished(stopped)
     return Result(run.history, run.best_step, run.best_loss, stopped, run.step, seconds)
 
 
