@@ -63,7 +63,7 @@ def main(names: list[str]) -> None:
             if done.returncode and not name.startswith("refused"):
                 raise SystemExit(f"{run or shown} failed:\n{done.stdout}\n{done.stderr}")
             text = _tidy(done.stdout + _own(done.stderr), work)
-            if not names or name in names:
+            if text.strip() and (not names or name in names):
                 (OUT / f"{name}.txt").write_text(f"$ {shown}\n{text}" if shown else text)
                 print(f"{name}: {len(text.splitlines())} lines")
 

@@ -15,7 +15,7 @@ def text(artifact: Artifact, name: str) -> str:
     shape = " x ".join(map(str, artifact.schema.shape))
     parts = [
         f"# {name}",
-        f"A {artifact.family} autoencoder for {artifact.schema.kind} with rows of {shape} values: a code of width "
+        f"Autoencoder of the family `{artifact.family}`, fitted on {artifact.schema.kind} with rows of {shape} values: a code of width "
         f"{artifact.model.latent}, {parameters:,} parameters. Made by isthmus {facts.get('isthmus', '')}.",
         _section("Data", {key: facts[key] for key in ("data", "rows", "training rows", "held-out rows") if key in facts}),
         _section("Held-out figures", facts.get("figures", {})),

@@ -112,12 +112,12 @@ def demo(
 
 def _next_commands(out: Path) -> list[str]:
     return [
-        "isthmus fit your.csv --out model            # or .parquet, .npy, .npz, a folder of pictures",
+        "isthmus fit your.csv --out model   # or .parquet, .npy, .npz, a picture folder",
         "isthmus encode model your.csv --out codes.csv",
         "isthmus score model your.csv --out scores.csv",
         "isthmus report model your.csv --out report.html",
         f"isthmus sample {shlex.quote(str(out / 'variational'))} --out samples.png",
-        "isthmus list                                # families, likelihoods, networks ...",
+        "isthmus list                       # families, likelihoods, networks ...",
     ]
 
 

@@ -52,7 +52,7 @@ def find(names: Sequence[str], entries: Names, name: str, strict: bool = True) -
 def missing_columns(missing: Sequence[str | int], names: Sequence[str], name: str) -> DataError:
     """Return the error that says which columns are missing, and which there are."""
     guesses = [guess for entry in missing for guess in get_close_matches(str(entry), names, 1)]
-    hint = f"; did you mean {listing(guesses)}?" if guesses else ""
+    hint = f" (did you mean {listing(guesses)}?)" if guesses else ""
     return DataError(f"{name}: there is no column {listing(missing)}{hint}. It has: {listing(list(names), 20)}")
 
 

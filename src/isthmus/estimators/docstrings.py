@@ -37,7 +37,7 @@ n_iter_ : int
     Optimiser steps made; 0 for a closed form.
 n_features_in_ : int
     Values in a row.
-feature_names_in_ : ndarray of shape (n_features_in_,)
+feature_names_in_ : ndarray of shape (`n_features_in_`,)
     Column names; only where X had some.
 """
 

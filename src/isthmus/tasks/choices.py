@@ -77,7 +77,7 @@ def choose(config: Config, field: Field, rows: int, scaling: str) -> tuple[Confi
         found["level"] = (LEVELS.get(config.corruption or "gaussian"), "default of the corruption")
     if family == "variational":
         steps = config.steps or found["steps"][0]
-        found["kl_warmup"] = (steps // 10, "a tenth of the steps")
+        found["kl_warmup"] = (steps // 4, "a quarter of the steps")
     given = config.given()
     order = [name for name in Config.help() if name in found or name in given]
     why = {name: "given" if name in found or _applies(name, family, config) else "not used by the closed form" for name in given}

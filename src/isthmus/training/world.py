@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -82,6 +83,7 @@ class World:
         chosen = choose_device(device if device not in ("auto", "cuda") or not torch.cuda.is_available() else f"cuda:{local}")
         if not _dist().is_initialized():
             _dist().init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+            atexit.register(_leave)
         return cls(rank, size, chosen)
 
     @property
@@ -131,6 +133,12 @@ class World:
             return index
         rows = len(index) // self.size
         return index[self.rank * rows : (self.rank + 1) * rows]
+
+
+def _leave() -> None:
+    """End the group before the interpreter goes: its threads would abort the process otherwise."""
+    if _dist().is_initialized():
+        _dist().destroy_process_group()
 
 
 def _dist() -> Any:
