@@ -159,14 +159,14 @@ def linear() -> Section:
                 speed,
                 ("data",),
                 ("PCA, ms", "closed form, ms", "whole fit, ms", "closed form / PCA", "whole fit / PCA"),
-                "Best of 9, 16 units, two threads. The whole fit has checks, scaling and held-out figures in it.",
+                f"Best of 9, 16 units, {torch.get_num_threads()} thread(s). The whole fit has checks, scaling and figures in it.",
             ),
         ],
         """
-        By gradient the angle falls below a degree within 1000 steps for every width tried; the nearer the variance of the first component
-        left out is to the last one kept, the longer it takes. Mini-batches and the automatic learning rate get near the same error
-        but not the same space within the automatic number of steps: two components of nearly equal variance are told apart slowly. The
-        closed form, which ``linear`` uses unless told otherwise, gives the space itself.
+        By gradient the angle falls below a degree within 1000 steps for every width tried; the nearer the variance of the first
+        component left out is to the last one kept, the longer it takes. Mini-batches, the automatic learning rate and the automatic
+        number of steps do not get there: two components of nearly equal variance are told apart slowly, and the noise of the batches
+        blurs them. The closed form, which ``linear`` uses unless told otherwise, gives the space itself.
         """,
         "linear",
         "Largest principal angle to the leading components against the number of steps, for codes of 5, 8, 10 and 16 units",
@@ -201,7 +201,7 @@ def bend() -> Section:
         f"""
         With the automatic settings {bad} of 10 seeds stay above 1.5 times the floor. Standardising makes x and y, which are uncorrelated,
         equally loud, so nothing tells a code of one unit in which direction to begin, and often it ends with a piece of the curve laid
-        over or cut from another: a local optimum that more steps do not leave. Kept in their own unit, x is the louder column, and every
+        over or cut from another: a local optimum that 10,000 steps seldom leave. Kept in their own unit, x is the louder column, and every
         seed unrolls the curve. Where columns share a unit, say ``scaling="none"``; else fit from several seeds and keep the best
         held-out loss.
         """,
@@ -339,8 +339,8 @@ def between() -> Section:
         deviation of each unit, from the bounding box of its codes, or from a normal with their covariance. The decoder's mean is taken.
         Both families have the same network.
 
-        The judge knows the 1400 digits: the distance to the nearest of them; the share of the ten nearest that show the same digit, which is
-        low between two kinds; and the Frechet distance between normals fitted to 20 principal components, to the unseen pictures.
+        The judge knows the 1400 digits: the distance to the nearest of them; the share of the ten nearest that show the same digit, which
+        is low between two kinds; and the Frechet distance between normals fitted to 20 principal components, to the unseen pictures.
         """,
         [Table(found, ("latent", "model", "kind"), ("to nearest digit", "neighbours agree", "Frechet"))],
         """
@@ -362,7 +362,6 @@ _PATHS = (("variational", "variational 8"), ("plain", "undercomplete 8"), ("pixe
 
 
 def main() -> None:
-    torch.set_num_threads(2)
     named = os.environ.get("ISTHMUS_DATA")
     folder = Path(named) if named else None
     runs: list[Callable[[], Section]] = [linear, bend, copy, lambda: clean(folder), turn, lambda: kind(folder), between]

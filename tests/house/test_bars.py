@@ -94,3 +94,24 @@ def test_nothing_hides() -> None:
             if isinstance(node, ast.Attribute) and node.attr in GLOBAL:
                 wrong.append(f"{path.name}:{node.lineno} changes torch for the whole process ({node.attr})")
     assert wrong == []
+
+
+def importers(module: str) -> set[str]:
+    """Floors whose sources import `module` or something inside it."""
+    found = set()
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            if any(name == module or name.startswith(f"{module}.") for name in names):
+                found.add(path.relative_to(SOURCES[0].parent).parts[0])
+    return found
+
+
+def test_one_importer_each() -> None:
+    assert importers("torch.distributed") == {"training"}
+    assert importers("sklearn.base") == {"estimators"}
+    assert importers("typer") == {"cli"}
+    assert importers("rich") == {"cli"}
+    assert importers("matplotlib") == set()

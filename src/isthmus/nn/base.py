@@ -138,10 +138,11 @@ def materialise(module: M, seed: int) -> M:
     >>> bool(materialise(layer, 0).weight.isfinite().all())
     True
     """
-    module.to_empty(device="cpu")
-    for tensor in (*module.parameters(), *module.buffers()):
-        with torch.no_grad():
-            tensor.zero_()
+    for part in module.modules():
+        for name, parameter in list(part.named_parameters(recurse=False)):
+            setattr(part, name, nn.Parameter(torch.zeros(parameter.shape, dtype=parameter.dtype), parameter.requires_grad))
+        for name, buffer in list(part.named_buffers(recurse=False)):
+            setattr(part, name, torch.zeros(buffer.shape, dtype=buffer.dtype))
     initialise(module, torch.Generator().manual_seed(seed))
     return module
 

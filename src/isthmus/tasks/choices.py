@@ -8,6 +8,7 @@ from typing import Any
 
 from isthmus.errors import ConfigError
 from isthmus.families import Architecture, auto_latent, auto_likelihood, get
+from isthmus.families.common import LIKELIHOODS, auto_network
 from isthmus.families.denoising import LEVELS
 from isthmus.families.sparse import wide_latent
 from isthmus.fields import Field
@@ -136,29 +137,49 @@ def _model(config: Config, family: str, field: Field, takes: set[str]) -> dict[s
     if "likelihood" in takes:
         name, scale = auto_likelihood(field, family == "variational")
         found["likelihood"] = (name, SUPPORTS[field.support])
-        if (config.likelihood or name) in ("gaussian", "laplace"):
-            why = "learned, so that data and code are weighed by the data" if family == "variational" else "squared error"
-            found["likelihood_scale"] = (scale, why) if config.likelihood in (None, name) else (1.0, "fixed")
+        found |= _scale(config, name, scale, family == "variational")
     return found
 
 
+def _scale(config: Config, auto: str, scale: float | str, learned: bool) -> dict[str, tuple[Any, str]]:
+    """Choose the scale of the likelihood, where it has one."""
+    name = config.likelihood or auto
+    if name in ("gaussian", "laplace"):
+        why = "learned, so that data and code are weighed by the data" if learned else "squared error"
+        return {"likelihood_scale": (scale, why) if name == auto else (1.0, "fixed")}
+    if config.likelihood_scale is not None and name in LIKELIHOODS:
+        raise ConfigError(f"likelihood_scale does not apply to the likelihood {name!r}; leave it out, or use likelihood='gaussian'")
+    return {}
+
+
 def _architecture(config: Config, field: Field, wide: bool) -> dict[str, tuple[Any, str]]:
-    given = Architecture(config.network, config.hidden, config.channels)
-    if wide and config.network is None and config.hidden is None and config.channels is None:
-        return {"network": ("linear", "one layer each way keeps the units readable"), "tied": (False, "default")}
-    chosen = given.resolve(field)
-    found: dict[str, tuple[Any, str]] = {"network": (chosen.network, _why_network(field, chosen.network))}
-    if chosen.network == "mlp":
+    network, why = _network(config, field, wide)
+    for name, needed in (("hidden", "mlp"), ("channels", "conv")):
+        if getattr(config, name) is not None and network != needed:
+            raise ConfigError(f"{name} does not apply to the network {network!r}; leave it out, or use network='{needed}'")
+    chosen = Architecture(network, config.hidden, config.channels).resolve(field)
+    found: dict[str, tuple[Any, str]] = {"network": (network, why), "tied": (False, "default")}
+    if network == "mlp":
         found["hidden"] = (chosen.hidden, "about twice the width of a row, at most 512")
-    if chosen.network == "conv":
+    if network == "conv":
         found["channels"] = (chosen.channels, "halved until a side is at most 4")
-    return found | {"activation": ("silu", "default"), "tied": (False, "default")}
+    return found if network == "linear" else found | {"activation": ("silu", "default")}
 
 
-def _why_network(field: Field, network: str | None) -> str:
+def _network(config: Config, field: Field, wide: bool) -> tuple[str, str]:
+    """Choose a network: what the given widths need, or what suits the data."""
+    if config.network is not None:
+        return config.network, "given"
+    if config.hidden is not None:
+        return "mlp", "hidden widths are given"
+    if config.channels is not None:
+        return "conv", "channels are given"
+    if wide:
+        return "linear", "one layer each way keeps the units readable"
+    network = auto_network(field)
     if field.kind == "numbers":
-        return "for tables"
-    return "for pictures of 16 x 16 and more" if network == "conv" else "for small pictures"
+        return network, "for tables"
+    return network, "for pictures of 16 x 16 and more" if network == "conv" else "for small pictures"
 
 
 def _training(config: Config, family: str, rows: int, found: dict[str, tuple[Any, str]]) -> dict[str, tuple[Any, str]]:

@@ -68,7 +68,7 @@ class Plan:
     def rows(self, source: Source, part: NDArray[np.int64]) -> Tensor:
         """Return the rows `part` of `source` as the model sees them."""
         chosen = source.array if len(part) == len(source) else source.array[part]
-        return torch.from_numpy(self.preprocessor.transform(chosen))
+        return torch.from_numpy(self.preprocessor.transform(chosen))  # pyright: ignore[reportUnknownMemberType]
 
 
 def split(rows: int, share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
