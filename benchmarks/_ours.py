@@ -38,9 +38,9 @@ def encode(model: Any, x: Any, batch: int) -> Any:
     """Codes (VAE: means) of all rows, in slices of `batch`."""
     import torch
 
-    from isthmus.training import in_batches
+    from isthmus.training import encode
 
-    return in_batches(lambda rows: model.encode(rows).mean, torch.from_numpy(x), size=batch)
+    return encode(model, torch.from_numpy(x), batch)
 
 
 def reconstruct(model: Any, x: Array) -> Array:

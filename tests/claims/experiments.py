@@ -102,7 +102,7 @@ def linear_is_pca(
         kinds: dict[str, dict[str, Any]] = {
             f"gradient, {steps} steps": {"solver": "gradient", "steps": steps, "batch": len(X), "learning_rate": 0.03} for steps in lengths
         }
-        kinds |= {"closed form": {}} | ({"gradient, default settings": {"solver": "gradient"}} if mini_batches else {})
+        kinds |= {"closed form": {}} | ({"gradient, automatic settings": {"solver": "gradient"}} if mini_batches else {})
         for (kind, settings), seed in ((item, seed) for item in kinds.items() for seed in seeds):
             artifact = fit(table(X), Config(family="linear", latent=latent, held_out=0.0, seed=seed, **settings))
             Z = artifact.preprocessor.transform(X)
@@ -421,6 +421,7 @@ def continuous_code(seeds: Iterable[int] = SEEDS, latents: Iterable[int] = (8,))
         H, judge = X[rest], Judge(X[train], y[train])
         pairs = np.random.default_rng(seed).integers(0, len(rest), (2, 1500))
         a, b = pairs[:, y[rest][pairs[0]] != y[rest][pairs[1]]]
+        found.arrays |= {"digits, one": H[a[:10]], "digits, other": H[b[:10]], "pixel averages": (H[a[:10]] + H[b[:10]]) / 2}
         found.add(model="unseen digits", kind="real", seed=seed, **judge.of(H, X[train]))
         found.add(model="pixel averages", kind="half-way", seed=seed, **judge.of((H[a] + H[b]) / 2, H))
         for family, latent in ((family, latent) for latent in latents for family in ("undercomplete", "variational")):
@@ -430,9 +431,6 @@ def continuous_code(seeds: Iterable[int] = SEEDS, latents: Iterable[int] = (8,))
             for kind, drawn in (made | _drawn(artifact, encode(artifact, pictures(X[train])), len(train), seed)).items():
                 found.add(model=family, latent=latent, kind=kind, seed=seed, **judge.of(drawn, H))
                 found.arrays[f"{family} {latent}, {kind}"] = drawn[:10]
-            t = np.linspace(0, 1, 10)[:, None]
-            found.arrays[f"{family} {latent}, path"] = decode(artifact, (1 - t) * codes[a[0]] + t * codes[b[0]])
-            found.arrays["pixel averages, path"] = (1 - t[..., None, None]) * H[a[0]] + t[..., None, None] * H[b[0]]
     return found
 
 

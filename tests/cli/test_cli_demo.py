@@ -17,7 +17,7 @@ def figures(out: str) -> dict[str, list[str]]:
     return {row[0]: row[1:] for row in rows if row[0] in (*FAMILIES, "raw pixels", "PCA")}
 
 
-def test_a_quick_look_trains_and_shows_the_five(good, tmp_path) -> None:
+def test_a_quick_look_trains_and_shows_the_five_twice_alike(good, tmp_path) -> None:
     out = good("demo", "--steps", 60)
     rows = figures(out)
     assert list(rows) == ["raw pixels", "PCA", *FAMILIES]
@@ -40,11 +40,8 @@ def test_a_quick_look_trains_and_shows_the_five(good, tmp_path) -> None:
     ending = out.split("On with your own data:")[1].strip().splitlines()
     assert [line.split()[1] for line in ending] == ["fit", "encode", "score", "report", "sample", "list"]
     assert "isthmus sample isthmus-demo/variational" in out
-
-
-def test_the_seed_decides_the_figures(good) -> None:
-    first, second = (figures(good("demo", "--steps", 20, "--seed", 3, "--out", out)) for out in ("a", "b"))
-    assert {name: cells[:-1] for name, cells in first.items()} == {name: cells[:-1] for name, cells in second.items()}
+    again = figures(good("demo", "--steps", 60, "--out", "again"))
+    assert {name: cells[:-1] for name, cells in again.items()} == {name: cells[:-1] for name, cells in rows.items()}
 
 
 def test_places_are_checked_before_the_training(refused, tmp_path) -> None:

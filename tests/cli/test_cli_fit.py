@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from isthmus.artifact import Artifact
+from isthmus.errors import TrainingError
 from isthmus.tasks.config import Config
 
 
@@ -130,6 +131,22 @@ def test_a_fit_that_diverges_says_how_to_mend_it(call, files, tmp_path) -> None:
     assert "at step" in outcome.err
     assert "clip the gradient (--clip 1.0)" in outcome.err
     assert len(outcome.err.strip().splitlines()) == 1
+
+
+def test_what_a_diverged_fit_left_is_saved(call, files, monkeypatch) -> None:
+    from isthmus.cli import fitting
+    from isthmus.tasks.fit import fit
+
+    def diverging(source, config, **_):
+        error = TrainingError("the term 'kl' became nan at step 120; the best weights so far (step 100) are kept")
+        error.artifact = fit(source, Config(steps=5))
+        raise error
+
+    monkeypatch.setattr(fitting, "fit_model", diverging)
+    outcome = call("fit", files / "wine.csv")
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert "Saved model after 5 steps" in outcome.out
+    assert Artifact.load("model").config["steps"] == 5
 
 
 def test_resume_needs_a_checkpoint_of_the_same_run(good, refused, files, tmp_path) -> None:

@@ -37,21 +37,22 @@ def test_help_needs_no_data_and_names_every_command(process) -> None:
 
 
 def test_the_way_from_data_to_codes(process, files, tmp_path) -> None:
+    (tmp_path / "wine.csv").write_bytes((files / "wine.csv").read_bytes())
     for arguments in (
-        ("fit", files / "wine.csv", "--steps", 30),
-        ("encode", "model", files / "wine.csv"),
-        ("reconstruct", "model", files / "wine.csv", "--out", "back.parquet"),
-        ("score", "model", files / "wine.csv", "--out", "scores.npy"),
-        ("report", "model", files / "wine.csv"),
+        ("fit", "wine.csv", "--steps", 30),
+        ("encode", "model", "wine.csv"),
+        ("reconstruct", "model", "wine.csv", "--out", "back.parquet"),
+        ("score", "model", "wine.csv", "--out", "scores.npy"),
+        ("report", "model", "wine.csv"),
         ("info", "model"),
     ):
         done = process(*arguments)
         assert (done.returncode, done.stderr) == (0, "")
         assert "\x1b" not in done.stdout
-        assert max(map(len, done.stdout.splitlines())) <= 120
+        assert max(len(line) for line in done.stdout.splitlines() if not line.startswith("note: ")) <= 80
     for name in ("codes.csv", "back.parquet", "scores.npy", "report.html"):
         assert (tmp_path / name).stat().st_size > 0
-    assert "training ..." in process("fit", files / "wine.csv", "--steps", 5, "--out", "other").stdout
+    assert "training ..." in process("fit", "wine.csv", "--steps", 5, "--out", "other").stdout
 
 
 def test_an_error_is_one_line_and_code_two(process) -> None:
@@ -177,5 +178,4 @@ def test_a_terminal_shows_a_bar_that_fits_and_goes_away(files, tmp_path) -> None
     assert max(len(line.rstrip()) for line in frames + terms) <= 80
     assert "training ..." not in plain
     # The two lines of the bar are erased before the figures are printed.
-    assert written.rindex("\x1b[2K") > written.rindex("/3000 steps")
-    assert written.rindex("Held-out figures") > written.rindex("\x1b[2K")
+    assert written.rindex("samples/s") < written.rindex("\x1b[2K") < written.rindex("Held-out figures")

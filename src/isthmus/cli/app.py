@@ -47,11 +47,12 @@ def _console() -> Console:
     return Console(highlight=False)
 
 
-def _say(*parts: str | tuple[str, str]) -> None:
-    """Print a line as it is: nothing in it is markup, and it is never broken."""
+def _say(*parts: str | tuple[str, str], whole: bool = True) -> None:
+    """Print a line as it is: nothing in it is markup, and it is broken only in a terminal, unless it must stay `whole`."""
     from rich.text import Text
 
-    _console().print(Text.assemble(*parts), soft_wrap=True)
+    console = _console()
+    console.print(Text.assemble(*parts), soft_wrap=whole or not console.is_terminal)
 
 
 def run() -> None:
@@ -164,7 +165,7 @@ def _open(model: Path, data: Path, key: str | None, on_error: str) -> tuple[Arti
     source = read_for(artifact.schema, named(data), artifact.facts.get("reading"), **options)
     artifact.schema.align(source)
     for note in source.notes:
-        _say((f"note: {note}", "dim"))
+        _say((f"note: {note}", "dim"), whole=False)
     return artifact, source
 
 

@@ -95,7 +95,7 @@ def _tell(plan: Plan, source: Source, job: Job, console: Console) -> None:
     console.print(Text(f"{source.name}: {told}"), soft_wrap=True)
     for note in plan.notes:
         kind, style = ("warning", "yellow") if note in plan.warnings else ("note", "dim")
-        console.print(Text(f"{kind}: {note}", style=style), soft_wrap=True)
+        console.print(Text(f"{kind}: {note}", style=style), soft_wrap=not console.is_terminal)
     console.print()
     console.print(show.choices(plan.choices))
     if job.save_config:
@@ -108,7 +108,7 @@ def _tell(plan: Plan, source: Source, job: Job, console: Console) -> None:
 def _save(artifact: Artifact, job: Job, console: Console) -> None:
     artifact.facts["command"] = shlex.join(["isthmus", *sys.argv[1:]])
     artifact.facts["reading"] = {name: plain(value) for name, value in job.reading.items()}
-    path = artifact.save(job.out)
+    artifact.save(job.out)
     training = artifact.facts["training"]
     console.print()
     console.print(show.facts(artifact.facts["figures"], "Held-out figures" if artifact.facts["held-out rows"] else "Training figures"))
@@ -116,7 +116,7 @@ def _save(artifact: Artifact, job: Job, console: Console) -> None:
     if _stopped(artifact) == "interrupted":
         more = f"; to go on, run the same command with --resume --overwrite (from {job.checkpoint})" if job.checkpoint else ""
         console.print(Text(f"interrupted: the best model so far is kept{more}", style="yellow"), soft_wrap=True)
-    console.print(Text.assemble("Saved ", (str(path), "bold"), f" {_effort(training, artifact)}. Next:"), soft_wrap=True)
+    console.print(Text.assemble("Saved ", (str(job.out), "bold"), f" {_effort(training, artifact)}. Next:"), soft_wrap=True)
     for line in _next(artifact, job):
         console.print(Text(f"  {line}"), soft_wrap=True)
 

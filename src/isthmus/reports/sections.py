@@ -15,7 +15,7 @@ Models = dict[str, Evidence]
 SHOWN_PICTURES, SHOWN_SAMPLES, SHOWN_PATHS = 16, 64, 8
 
 NOTES = (
-    ("error", "Errors are measured on held-out rows, which no model was trained on."),
+    ("error", "Errors are means over the measured rows."),
     ("active", "A unit of the code is active when it changes from row to row; the others carry nothing."),
     ("k-nn", "k-NN accuracy: how often the nearest neighbours of a row in the code share its label."),
     ("cluster", "Clustering: how well groups found in the code agree with the labels; 1 is perfect."),
@@ -145,7 +145,8 @@ def figures(data: ReportData, models: Models) -> Section | None:
     if not names:
         return None
     notes = [note for key, note in NOTES if any(key in name.lower() for name in names)]
-    lead = "Measured on held-out rows. The best value of each column is marked." if len(rows) > 1 else "Measured on held-out rows."
+    where = data.data.get("measured on", "held-out rows, which no model was trained on")
+    lead = f"Measured on {where}." + (" The best value of each column is marked." if len(rows) > 1 else "")
     return Section(
         "figures",
         "Comparison" if len(rows) > 1 else "Figures",
@@ -170,7 +171,7 @@ def reconstructions(_data: ReportData, models: Models) -> Section | None:
         first = next(iter(group.values())).originals
         rows = [_strip(name, model.reconstructions) for name, model in group.items() if model.reconstructions is not None]
         blocks.append(_strips([_strip("original", first, "given"), *rows] if first is not None else rows))
-    lead = "Held-out pictures, and what comes back through the narrow code."
+    lead = "Pictures, and what comes back through the narrow code."
     return Section("reconstructions", "Originals and reconstructions", lead, join(blocks)) if blocks else None
 
 
@@ -251,7 +252,7 @@ def maps(_data: ReportData, models: Models) -> Section | None:
     blocks = [_maps(group, points) for group in _alike(there, ("labels",))]
     rows = max(len(model.map) for model in there.values())
     some = f"; one in {scatter.stride(rows)} is drawn" if scatter.stride(rows) > 1 else ""
-    lead = f"Each dot is one of {counted(rows, 'held-out row')}{some}. Near one another means: alike to the model."
+    lead = f"Each dot is one of {counted(rows, 'row')}{some}. Near one another means: alike to the model."
     where = ", here and in every other map" if len(there) > 1 else ""
     hint = tag(
         "p", f"Point at a dot to see its row{where}. Enlarge a map to zoom with the wheel and move by dragging.", class_="muted hint"
@@ -290,7 +291,7 @@ def _paths(name: str, shown: Array | None) -> Markup:
         return Markup()
     shown = shown[:SHOWN_PATHS]
     flat = shown.reshape(-1, *shown.shape[2:])
-    caption = tag("figcaption", tag("b", name), tag("span", "from one held-out picture to another", class_="muted"))
+    caption = tag("figcaption", tag("b", name), tag("span", "from one picture to another", class_="muted"))
     return tag("figure", caption, pictures.grid(flat, shown.shape[1], f"{counted(len(shown), 'row')} of pictures gliding into one another"))
 
 
@@ -313,7 +314,7 @@ def columns(_data: ReportData, models: Models) -> Section | None:
     """Show the error of each column of a table."""
     there = {name: model for name, model in models.items() if model.columns}
     lead = (
-        "How well each column is rebuilt on held-out rows, the worst first. R² is 1 when perfect and 0 when no better than the "
+        "How well each column is rebuilt, the worst first. R² is 1 when perfect and 0 when no better than the "
         "column's mean; RMSE is the root mean square error in the column's own unit."
     )
     return Section("columns", "Columns", lead, tables.column_errors(there)) if there else None

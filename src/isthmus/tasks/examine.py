@@ -233,7 +233,11 @@ def facts(artifact: Artifact) -> dict[str, str]:
     parameters = sum(p.numel() for p in artifact.model.parameters())
     hidden = ("family", "device", "devices")
     shown = {name: told(value) for name, value in artifact.config.items() if value is not None and name not in hidden}
-    return {"parameters": f"{parameters:,}", **shown, **{_MADE.get(k, k): told(v) for k, v in artifact.facts.get("training", {}).items()}}
+    return {
+        "parameters": f"{parameters:,}",
+        **shown,
+        **{_MADE.get(str(k), str(k)): told(v) for k, v in artifact.facts.get("training", {}).items()},
+    }
 
 
 def _add_pictures(evidence: Evidence, artifact: Artifact, some: Source) -> None:

@@ -40,11 +40,11 @@ def _described(part: nn.Module) -> object:
 
 def save(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
     """Write a checkpoint beside and rename it, so that the old one stays whole until the new one is."""
-    from safetensors.torch import save_file  # pyright: ignore[reportUnknownVariableType]
+    from safetensors.torch import save as serialise
 
     packed = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     with atomic_path(path) as beside:
-        save_file(packed, str(beside), metadata={"isthmus": json.dumps({**state, "format": FORMAT})})
+        beside.write_bytes(serialise(packed, metadata={"isthmus": json.dumps({**state, "format": FORMAT})}))
 
 
 def load(path: Path, expected: str) -> tuple[dict[str, Tensor], dict[str, Any]]:

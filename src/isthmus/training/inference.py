@@ -6,9 +6,12 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
+from isthmus.bottlenecks import Deterministic, Gaussian
 from isthmus.distributions import Delta, Distribution, SharedNoise
 from isthmus.models import Autoencoder
+from isthmus.nn import MLP
 from isthmus.objectives import Context, Objective
 
 DRAWS = 16
@@ -39,7 +42,11 @@ def in_batches(function: Callable[[Tensor], Tensor], rows: Tensor, device: torch
     if size is None:
         size = max(1, min(ROWS, 4_000_000 // max(1, rows[:1].numel())))
     with torch.inference_mode():
-        parts = [function(part.to(device) if device else part).cpu() for part in torch.split(rows, size)]
+        slices = torch.split(rows, size)
+        if device is None or device.type == "cpu":
+            parts = [function(part) for part in slices]
+        else:
+            parts = [function(part.to(device)).cpu() for part in slices]
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
@@ -47,7 +54,7 @@ def _device(model: torch.nn.Module) -> torch.device:
     return next((p.device for p in model.parameters()), torch.device("cpu"))
 
 
-def encode(model: Autoencoder, rows: Tensor) -> Tensor:
+def encode(model: Autoencoder, rows: Tensor, size: int | None = None) -> Tensor:
     """Return the mean code of every row.
 
     Parameters
@@ -55,12 +62,33 @@ def encode(model: Autoencoder, rows: Tensor) -> Tensor:
     model : Autoencoder
     rows : Tensor of shape (n, \\*shape)
         Preprocessed.
+    size : int, optional
+        Rows a slice; chosen by their width if None.
 
     Returns
     -------
     Tensor of shape (n, latent)
     """
-    return in_batches(lambda x: model.encode(x).mean, rows, _device(model))
+    return in_batches(_dense_encoder(model) or (lambda x: model.encode(x).mean), rows, _device(model), size)
+
+
+def _dense_encoder(model: Autoencoder) -> Callable[[Tensor], Tensor] | None:
+    """Return the mean code as bare products, for dense encoders with a plain or Gaussian code: modules cost more than small layers."""
+    encoder = model.encoder
+    if type(encoder) is not MLP or type(model.bottleneck) not in (Deterministic, Gaussian):
+        return None
+    *inner, (weight, bias) = [(layer.weight.detach().t(), layer.bias.detach()) for layer in encoder.linears]
+    activation = torch.relu_ if encoder.activation is functional.relu else encoder.activation
+    latent = model.latent
+
+    def run(x: Tensor) -> Tensor:
+        h = x.flatten(1) if x.ndim > 2 else x
+        for w, b in inner:
+            h = activation(torch.addmm(b, h, w))
+        code = torch.addmm(bias, h, weight)
+        return code if code.shape[1] == latent else code[:, :latent]
+
+    return run
 
 
 def decode(model: Autoencoder, codes: Tensor, draw: Callable[[Distribution], Tensor] | None = None) -> Tensor:

@@ -311,6 +311,11 @@ def fit(
     try:
         with _Interrupt() as interrupt:
             stopped, seconds = _train(run, step, interrupt, watchers, path, key)
+    except TrainingError as error:
+        if run.best_step:
+            seconds = run.history[-1]["seconds"]
+            error.result = Result(run.history, run.best_step, run.best_loss, stopped, run.step, seconds)
+        raise
     finally:
         run.restore()
         for watcher in watchers:
