@@ -91,6 +91,10 @@ def linear_maps(artifact: Artifact) -> tuple[Array, Array]:
     return encoder.T, decoder
 
 
+SMALL = "gradient, batches of 128"
+SMALL_BATCHES: dict[str, Any] = {"solver": "gradient", "batch": 128, "learning_rate": 3e-3}
+
+
 def linear_is_pca(
     seeds: Iterable[int] = SEEDS, latents: Iterable[int] = (5, 16), lengths: Iterable[int] = (1000,), mini_batches: bool = False
 ) -> Findings:
@@ -102,7 +106,9 @@ def linear_is_pca(
         kinds: dict[str, dict[str, Any]] = {
             f"gradient, {steps} steps": {"solver": "gradient", "steps": steps, "batch": len(X), "learning_rate": 0.03} for steps in lengths
         }
-        kinds |= {"closed form": {}} | ({"gradient, automatic settings": {"solver": "gradient"}} if mini_batches else {})
+        kinds |= {"closed form": {}} | (
+            {"gradient, automatic settings": {"solver": "gradient"}, SMALL: SMALL_BATCHES} if mini_batches else {}
+        )
         for (kind, settings), seed in ((item, seed) for item in kinds.items() for seed in seeds):
             artifact = fit(table(X), Config(family="linear", latent=latent, held_out=0.0, seed=seed, **settings))
             Z = artifact.preprocessor.transform(X)

@@ -1,19 +1,8 @@
 """What the tests of reading and writing share."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image
-
-
-@pytest.fixture
-def real_data():
-    folder = os.environ.get("ISTHMUS_DATA")
-    if not folder or not (Path(folder) / "images").is_dir():
-        pytest.skip("ISTHMUS_DATA names no folder of real data")
-    return Path(folder)
 
 
 @pytest.fixture

@@ -161,7 +161,7 @@ def test_binary_data_is_no_csv(save, content):
 
 def test_unknown_columns_are_named(save):
     path = save("a.csv", "petal,sepal\n1,2\n")
-    with pytest.raises(DataError, match=r"no column 'petals'; did you mean 'petal'.*It has: 'petal', 'sepal'"):
+    with pytest.raises(DataError, match=r"no column 'petals' .did you mean 'petal'.*It has: 'petal', 'sepal'"):
         read(path, drop="petals")
     with pytest.raises(DataError, match="no column 'x'"):
         read(path, columns=["petal", "x"])

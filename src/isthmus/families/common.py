@@ -45,10 +45,10 @@ class Architecture:
     activation: str = "silu"
     tied: bool = False
 
-    def resolve(self, field: Field) -> Architecture:
-        """Return a copy in which everything is chosen."""
+    def resolve(self, field: Field, latent: int = 1) -> Architecture:
+        """Return a copy in which everything is chosen, for a code of width `latent`."""
         network = self.network or auto_network(field)
-        hidden = auto_hidden(field) if self.hidden is None else tuple(self.hidden)
+        hidden = auto_hidden(field, latent) if self.hidden is None else tuple(self.hidden)
         channels = auto_channels(field) if self.channels is None else tuple(self.channels)
         return replace(self, network=network, hidden=() if network == "linear" else hidden, channels=channels)
 
@@ -68,20 +68,22 @@ def auto_network(field: Field) -> str:
     return "conv" if field.kind == "picture" and min(field.shape[:2]) >= 16 else "mlp"
 
 
-def auto_hidden(field: Field) -> tuple[int, ...]:
-    """Choose hidden widths: about twice the input, within 64 and 512, then half of it.
+def auto_hidden(field: Field, latent: int = 1) -> tuple[int, ...]:
+    """Choose hidden widths: about twice the input, within 64 and 512, then half of it; none narrower than the code.
 
     Parameters
     ----------
     field : Field
         What a preprocessed row is.
+    latent : int
+        Width of the code, which a narrower layer would choke.
 
     Returns
     -------
     tuple of int
     """
     first = min(512, max(64, 1 << (2 * field.width - 1).bit_length()))
-    return first, first // 2
+    return max(first, latent), max(first // 2, latent)
 
 
 def auto_channels(field: Field) -> tuple[int, ...]:
@@ -199,7 +201,7 @@ def networks(field: Field, code: int, latent: int, parameters: int, architecture
     ConfigError
         If the network is unknown or does not fit the data, or tied weights are asked for where they cannot be.
     """
-    chosen = architecture.resolve(field)
+    chosen = architecture.resolve(field, latent)
     if chosen.network not in NETWORKS:
         raise ConfigError(f"unknown network {chosen.network!r}; choose one of {', '.join(NETWORKS)}")
     if chosen.network == "conv" and field.kind != "picture":

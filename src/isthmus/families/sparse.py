@@ -16,7 +16,7 @@ SPARSITIES = {
     "l1": "charge the sum of the units' activity, weighted by the decoder",
     "kl": "hold each unit's mean activity at a target (sigmoid units)",
 }
-WEIGHTS = {"l1": 0.03, "kl": 0.1}
+WEIGHTS = {"l1": 0.03, "kl": 0.01}
 
 
 def wide_latent(field: Field) -> int:

@@ -63,8 +63,8 @@ class Reconstruction(Objective):
 class AuxK(Objective):
     r"""The term ``aux_k``: units that have not fired for long must rebuild what the others left over, so that none stays dead.
 
-    :math:`\text{aux}_k = \tfrac12 \lVert (x - \hat x) - \hat e \rVert^2`, where :math:`\hat e` is what the `k` largest dead units
-    add to the decoder's mean. To be added to `Reconstruction` on a sparse bottleneck.
+    :math:`\text{aux}_k = \tfrac12 \lVert (x - \hat x) - \hat e \rVert^2`, where :math:`\hat e` is what the `k` largest dead units,
+    not rectified so that gradients reach silent ones, add to the decoder's mean. To be added to `Reconstruction` on a sparse bottleneck.
 
     Parameters
     ----------
@@ -118,6 +118,6 @@ class AuxK(Objective):
         left = (passage.target - passage.p.mean).detach()
         candidates = torch.where(dead, passage.h, -torch.inf)
         values, indices = candidates.topk(min(self.k, int(dead.sum())), dim=1)
-        code = torch.zeros_like(passage.z).scatter(1, indices, values.clamp_min(0))
+        code = torch.zeros_like(passage.z).scatter(1, indices, values)
         silent = model.decode(torch.zeros_like(code[:1])).mean
         return {"aux_k": 0.5 * sum_rows((left - (model.decode(code).mean - silent)).square())}

@@ -23,6 +23,8 @@ FAMILY_DEFAULTS: dict[str, dict[str, Any]] = {
     "variational": {"beta": 1.0, "free_bits": 0.0},
 }
 
+FULL_BATCH = 4096
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -157,10 +159,10 @@ def _architecture(config: Config, field: Field, wide: bool) -> dict[str, tuple[A
     for name, needed in (("hidden", "mlp"), ("channels", "conv")):
         if getattr(config, name) is not None and network != needed:
             raise ConfigError(f"{name} does not apply to the network {network!r}; leave it out, or use network='{needed}'")
-    chosen = Architecture(network, config.hidden, config.channels).resolve(field)
+    chosen = Architecture(network, config.hidden, config.channels).resolve(field, config.latent or (wide_latent(field) if wide else auto_latent(field)))
     found: dict[str, tuple[Any, str]] = {"network": (network, why), "tied": (False, "default")}
     if network == "mlp":
-        found["hidden"] = (chosen.hidden, "about twice the width of a row, at most 512")
+        found["hidden"] = (chosen.hidden, "about twice the width of a row, at most 512, and not below the code")
     if network == "conv":
         found["channels"] = (chosen.channels, "halved until a side is at most 4")
     return found if network == "linear" else found | {"activation": ("silu", "default")}
@@ -190,8 +192,11 @@ def _training(config: Config, family: str, rows: int, found: dict[str, tuple[Any
         always["solver"] = ("closed", "exact, and quicker than steps")
         if config.solver != "gradient":
             return always
+        batch = min(rows, FULL_BATCH)
+        loop = _loop(config.override(batch=config.batch or batch), rows, 0.03)
+        return always | loop | {"batch": (batch, "noise of small batches blurs components of nearly equal variance")}
     conv = (config.network or found.get("network", ("linear", ""))[0]) == "conv"
-    return always | _loop(config, rows, 1e-3 if conv else 3e-3)
+    return always | _loop(config, rows, 1e-3 if conv else 5e-3 if family in ("undercomplete", "denoising") else 3e-3)
 
 
 def _loop(config: Config, rows: int, learning_rate: float) -> dict[str, tuple[Any, str]]:
@@ -205,7 +210,7 @@ def _loop(config: Config, rows: int, learning_rate: float) -> dict[str, tuple[An
     return {
         "steps": (steps, "20 epochs, 2,000 to 10,000"),
         "batch": (batch, f"{rows:,} training rows"),
-        "learning_rate": (learning_rate, "default of the network"),
+        "learning_rate": (learning_rate, "default of family and network"),
         "optimiser": ("adam", "default"),
         "schedule": ("cosine", "default"),
         "warmup": (min(100, steps // 10), "a tenth of the steps, at most 100"),
