@@ -208,6 +208,12 @@ def test_entries_that_do_not_belong(saved: Path, tamper: Any, key: str, value: o
     refused(saved, CONFIG)
 
 
+@pytest.mark.parametrize("name", ["figures", "training", "reading"])
+def test_facts_of_another_kind(saved: Path, tamper: Any, name: str) -> None:
+    tamper.config(lambda entry: entry["facts"].update({name: [3]}))
+    refused(saved, CONFIG, f"the entry {name!r} must be a dict")
+
+
 def test_every_entry_of_the_model_taken_out(saved: Path, tamper: Any) -> None:
     """Whatever argument is missing or wrong, the answer is an error in words or a model of the same shapes."""
     original = (saved / CONFIG).read_text()

@@ -117,6 +117,8 @@ def test_paths_begin_and_end_at_the_reconstructions(good, files, models, tmp_pat
     back, path = values(tmp_path / "back.csv"), values(tmp_path / "path.csv")
     assert np.allclose(path[[0, 5, 6, 11]], back[[3, 7, 1, 2]], rtol=1e-5)
     assert "(1 x 8 x 8 x 8 x 1)" in good("interpolate", models / "pictures", files / "pictures", "--out", "path.png", "--spherical")
+    good("interpolate", models / "pictures", files / "pictures", "--out", "pixels.csv", "--pair", "0,1", "--pair", "1,2", "--steps", 3)
+    assert values(tmp_path / "pixels.csv").shape == (6, 64)
 
 
 def test_info_shows_what_is_known(good, files, models, tmp_path) -> None:

@@ -57,6 +57,7 @@ def test_batch_and_steps_follow_the_rows() -> None:
     assert chosen(TABLE, 10)["held_out"] == 0.0
     for devices in (2, 3, 5):
         assert chosen(TABLE, 500, devices=devices)["batch"] % devices == 0
+        assert chosen(TABLE, 501, family="linear", solver="gradient", devices=devices)["batch"] % devices == 0
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -84,6 +85,9 @@ def test_settings_of_other_families_are_refused(family) -> None:
     foreign = {"linear": "beta", "undercomplete": "activity", "sparse": "beta", "denoising": "beta", "variational": "activity"}[family]
     with pytest.raises(ConfigError, match=rf"^{foreign} does not apply to the family '{family}', which takes "):
         chosen(TABLE, family=family, **{foreign: 0.5})
+    if family != "denoising":
+        with pytest.raises(ConfigError, match=r"^corruption does not apply"):
+            chosen(TABLE, family=family, corruption="masking")
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,11 @@ def test_rows_are_held_out_once_and_by_the_seed() -> None:
     assert len(split(2, 0.9, 0)[0]) == 1
 
 
+def test_a_share_that_leaves_one_row_to_train_with_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"held_out \(0.99\) leaves one of 30 rows to train with"):
+        fit(Source("table", np.eye(30, 3)), Config(held_out=0.99))
+
+
 @pytest.mark.parametrize(
     ("array", "told"),
     [

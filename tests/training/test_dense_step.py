@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 
-from isthmus.corruptions import Masking
 from isthmus.distributions import GeneratorNoise
 from isthmus.families import Architecture, get
 from isthmus.fields import Field
@@ -24,8 +23,8 @@ CASES = [
 ]
 
 
-def trained(step: type, family: str, activation: str, scale: float | str, clip: float | None, corruption: Masking | None) -> tuple:
-    options = {"corruption": corruption} if corruption is not None else {}
+def trained(step: type, family: str, activation: str, scale: float | str, clip: float | None = None) -> tuple:
+    options = {"corruption": "masking"} if family == "denoising" else {}
     model, objective = get(family)(
         [FIELD],
         latent=3,
@@ -45,8 +44,8 @@ def trained(step: type, family: str, activation: str, scale: float | str, clip: 
 
 @pytest.mark.parametrize("family, activation, scale", CASES)
 def test_same_as_autograd(family: str, activation: str, scale: float | str) -> None:
-    by_hand, terms = trained(DenseStep, family, activation, scale, None, None)
-    by_autograd, wanted = trained(AutogradStep, family, activation, scale, None, None)
+    by_hand, terms = trained(DenseStep, family, activation, scale)
+    by_autograd, wanted = trained(AutogradStep, family, activation, scale)
     for mine, theirs in zip(by_hand.parameters(), by_autograd.parameters(), strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-11)
     for mine, theirs in zip(terms, wanted, strict=True):
@@ -54,9 +53,9 @@ def test_same_as_autograd(family: str, activation: str, scale: float | str) -> N
 
 
 def test_same_with_corruption_and_clipping() -> None:
-    by_hand, _ = trained(DenseStep, "undercomplete", "silu", 1.0, 0.1, Masking(0.3))
-    by_autograd, _ = trained(AutogradStep, "undercomplete", "silu", 1.0, 0.1, Masking(0.3))
-    free, _ = trained(DenseStep, "undercomplete", "silu", 1.0, None, Masking(0.3))
+    by_hand, _ = trained(DenseStep, "denoising", "silu", 1.0, 0.1)
+    by_autograd, _ = trained(AutogradStep, "denoising", "silu", 1.0, 0.1)
+    free, _ = trained(DenseStep, "denoising", "silu", 1.0)
     for mine, theirs, other in zip(by_hand.parameters(), by_autograd.parameters(), free.parameters(), strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-11)
         assert not torch.equal(mine, other)

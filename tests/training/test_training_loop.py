@@ -440,6 +440,13 @@ def test_several_devices_need_torchrun(make: Any, rows: Tensor) -> None:
         fit(*make("undercomplete"), rows, config=config(devices=2))
 
 
+def test_a_half_set_environment_is_named(make: Any, rows: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("RANK", raising=False)
+    with pytest.raises(ConfigError, match="WORLD_SIZE is 2 but RANK is not set: start with `torchrun`, or unset WORLD_SIZE"):
+        fit(*make("undercomplete"), rows, config=config())
+
+
 def test_automatic_device() -> None:
     assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
     assert World.join("cpu", 1) == World(0, 1, torch.device("cpu"))
@@ -511,6 +518,7 @@ def test_tensorboard_is_told_every_row(make: Any, rows: Tensor, tmp_path: Path, 
     module = type("Module", (), {"SummaryWriter": Writer})
     monkeypatch.setattr("isthmus.training.callbacks.require", lambda name, extra, purpose: module)
     board = TensorBoard(tmp_path)
+    assert board.writer is None  # other processes than the first one make the board too, and must write nothing
     result = fit(*make("undercomplete"), rows, config=QUICK, callbacks=[board])
     expected = [(name, value, row["step"]) for row in result.history for name, value in row.items() if name != "step"]
     assert board.writer.scalars == expected

@@ -126,7 +126,7 @@ class Artifact:
             if schema != preprocessor.schema:
                 raise ConfigError("the preprocessing belongs to another schema")
             history = History([{str(k): float(v) for k, v in row.items()} for row in _typed(entry, "history", list)])
-            settings, facts = _typed(entry, "settings", dict), _typed(entry, "facts", dict)
+            settings, facts = _typed(entry, "settings", dict), _facts(entry)
         except (ConfigError, KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
             raise ArtifactError(f"{path}: config.json does not describe a model of isthmus: {str(error)[:500]}") from error
         if model.shape != preprocessor.fields()[0].shape:
@@ -139,6 +139,13 @@ def _typed(entry: dict[str, Any], key: str, kind: type) -> Any:
     if not isinstance(entry[key], kind):
         raise ConfigError(f"the entry {key!r} must be a {kind.__name__}")
     return entry[key]
+
+
+def _facts(entry: dict[str, Any]) -> dict[str, Any]:
+    facts = _typed(entry, "facts", dict)
+    for name in facts.keys() & {"figures", "training", "reading"}:
+        _typed(facts, name, dict)
+    return facts
 
 
 def _preprocessor(state: Any, arrays: dict[str, NDArray[Any]]) -> Preprocessor:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from isthmus.artifact import Artifact
+    from isthmus.data import Source
 
 app = typer.Typer(
     name="isthmus",
@@ -156,17 +157,16 @@ def _load(model: Path) -> Artifact:
     return Artifact.load(model)
 
 
-def _open(model: Path, data: Path, key: str | None, on_error: str) -> tuple[Artifact, Any]:
+def _read(artifact: Artifact, data: Path, key: str | None, on_error: str) -> Source:
     from isthmus.cli.places import named
     from isthmus.tasks.reading import read_for
 
-    artifact = _load(model)
     options = {"on_error": on_error, **({"key": key} if key else {})}
     source = read_for(artifact.schema, named(data), artifact.facts.get("reading"), **options)
     artifact.schema.align(source)
     for note in source.notes:
         _say((f"note: {note}", "dim"), whole=False)
-    return artifact, source
+    return source
 
 
 def _check(out: Path | None, pictures: bool) -> None:
@@ -195,7 +195,8 @@ def encode(
     from isthmus.tasks import codes
 
     _check(out, pictures=False)
-    artifact, source = _open(model, data, key, on_error)
+    artifact = _load(model)
+    source = _read(artifact, data, key, on_error)
     found = codes.encode(artifact, source)
     _write(out, found, columns=[f"z{i}" for i in range(found.shape[1])], ids=source.ids or None)
 
@@ -211,8 +212,9 @@ def reconstruct(
     """Write every row rebuilt from its code, in the data's own units."""
     from isthmus.tasks import codes
 
-    _check(out, pictures=_load(model).schema.kind == "pictures")
-    artifact, source = _open(model, data, key, on_error)
+    artifact = _load(model)
+    _check(out, pictures=artifact.schema.kind == "pictures")
+    source = _read(artifact, data, key, on_error)
     _write(out, codes.reconstruct(artifact, source), columns=artifact.schema.columns or None, ids=source.ids or None)
 
 
@@ -231,7 +233,8 @@ def score(
     from isthmus.tasks import codes
 
     _check(out, pictures=False)
-    artifact, source = _open(model, data, key, on_error)
+    artifact = _load(model)
+    source = _read(artifact, data, key, on_error)
     found = np.stack([codes.score(artifact, source), codes.errors(artifact, source)], axis=1)
     strangest = [f"{source.ids[i] if source.ids else i} ({found[i, 0]:.4g})" for i in np.argsort(found[:, 0])[:5]]
     means = found.astype(np.float64).mean(0).tolist()
@@ -278,11 +281,12 @@ def interpolate(
     from isthmus.tasks.sample import interpolate as go
 
     pairs = parse_pairs(pair or ["0,1"])
-    _check(out, pictures=_load(model).schema.kind == "pictures")
-    artifact, source = _open(model, data, key, on_error)
+    artifact = _load(model)
+    _check(out, pictures=artifact.schema.kind == "pictures")
+    source = _read(artifact, data, key, on_error)
     found = go(artifact, source, pairs, steps, spherical)
-    flat = source.kind == "table" and out.suffix not in (".npy", ".npz")
-    _write(out, found.reshape(-1, found.shape[-1]) if flat else found, columns=artifact.schema.columns or None)
+    flat = out.suffix.lower() in (".csv", ".tsv", ".parquet")  # a table has a line for each step of each path
+    _write(out, found.reshape(-1, *found.shape[2:]) if flat else found, columns=artifact.schema.columns or None)
 
 
 @app.command()
@@ -304,7 +308,8 @@ def report(
     from isthmus.reports import write_html
 
     check_file(out, (".html", ".htm"))
-    artifact, source = _open(model, data, key, on_error)
+    artifact = _load(model)
+    source = _read(artifact, data, key, on_error)
     found = report_data(artifact, source, model, data, known_labels(labels, labels_key, data, len(source)))
     rows = {**found.baselines, **{m.family: m.metrics for m in found.models}}
     _console().print(comparison(rows, f"Measured on {found.data['measured on']}"))

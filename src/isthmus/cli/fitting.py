@@ -47,7 +47,8 @@ class Job:
 def run(job: Job, console: Console) -> int:
     """Fit, save, and tell what was chosen and found; return the exit code."""
     leads = int(os.environ.get("RANK", "0")) == 0
-    check_folder(job.out, job.overwrite)
+    if leads:  # the others may come when the first one has saved already
+        check_folder(job.out, job.overwrite)
     if job.resume and job.checkpoint is None:
         raise ConfigError("--resume needs --checkpoint FILE: the file an earlier run with --checkpoint wrote")
     if "WORLD_SIZE" not in os.environ:

@@ -41,7 +41,7 @@ def several(devices: int, arguments: Sequence[str]) -> int:
     with ExitStack() as stack:
         silent = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(1, devices)]
         processes = [
-            # A session of its own: a Ctrl-C then reaches each process once, through this one.
+            # A process group of its own: a Ctrl-C then reaches each process once, through this one.
             subprocess.Popen(command, env={**shared, "RANK": str(i), "LOCAL_RANK": str(i)}, stderr=stderr, start_new_session=True)
             for i, stderr in enumerate([None, *silent])
         ]

@@ -13,7 +13,7 @@ from isthmus.families import undercomplete
 from isthmus.families.common import Architecture
 from isthmus.fields import Field, single
 from isthmus.models import Autoencoder
-from isthmus.objectives import Objective
+from isthmus.objectives import Objective, Reconstruction
 
 CORRUPTIONS = {
     "gaussian": "add Gaussian noise; level = its standard deviation",
@@ -53,6 +53,7 @@ def build(
 ) -> tuple[Autoencoder, Objective]:
     """Minimise :math:`-\\log p(x | z)` with :math:`z = f(c(x))`, c a random corruption."""
     damage = make_corruption(single(fields), corruption, level)
-    return undercomplete.build(
-        fields, latent=latent, architecture=architecture, likelihood=likelihood, likelihood_scale=likelihood_scale, corruption=damage
+    model, _ = undercomplete.build(
+        fields, latent=latent, architecture=architecture, likelihood=likelihood, likelihood_scale=likelihood_scale
     )
+    return model, Reconstruction(corruption=damage)

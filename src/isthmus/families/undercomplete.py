@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from isthmus.bottlenecks import Deterministic
-from isthmus.corruptions import Corruption
 from isthmus.families.common import Architecture, auto_latent, auto_likelihood, make_likelihood, networks
 from isthmus.fields import Field, single
 from isthmus.models import Autoencoder
@@ -22,7 +21,6 @@ def build(
     architecture: Architecture | None = None,
     likelihood: str | None = None,
     likelihood_scale: float | str | None = None,
-    corruption: Corruption | None = None,
 ) -> tuple[Autoencoder, Objective]:
     """Minimise :math:`-\\log p(x | z)` with :math:`z = f(x)` narrower than x."""
     field = single(fields)
@@ -31,4 +29,4 @@ def build(
     name, scale = auto_likelihood(field, variational=False)
     decoded = make_likelihood(field, likelihood or name, scale if likelihood_scale is None else likelihood_scale)
     encoder, decoder = networks(field, width, width, decoded.parameters_per_value, architecture or Architecture())
-    return Autoencoder(encoder, bottleneck, decoder, decoded), Reconstruction(corruption=corruption)
+    return Autoencoder(encoder, bottleneck, decoder, decoded), Reconstruction()

@@ -88,6 +88,8 @@ class Initialises(Protocol):
 def initialise(module: nn.Module, generator: torch.Generator) -> None:
     """Give every weight its first value from `generator`: uniform within 1/sqrt(fan in), as PyTorch does.
 
+    Other parameters stay as they are, unless their module has a method ``initialise(generator)``.
+
     Parameters
     ----------
     module : torch.nn.Module
@@ -119,6 +121,8 @@ def fill_uniform(parameter: Tensor, bound: float, generator: torch.Generator) ->
 
 def materialise(module: M, seed: int) -> M:
     """Turn a module built on the meta device into a real one on the CPU, its weights decided by `seed` alone.
+
+    Parameters and buffers that `initialise` does not fill are zero.
 
     Parameters
     ----------

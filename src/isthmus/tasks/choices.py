@@ -159,7 +159,9 @@ def _architecture(config: Config, field: Field, wide: bool) -> dict[str, tuple[A
     for name, needed in (("hidden", "mlp"), ("channels", "conv")):
         if getattr(config, name) is not None and network != needed:
             raise ConfigError(f"{name} does not apply to the network {network!r}; leave it out, or use network='{needed}'")
-    chosen = Architecture(network, config.hidden, config.channels).resolve(field, config.latent or (wide_latent(field) if wide else auto_latent(field)))
+    chosen = Architecture(network, config.hidden, config.channels).resolve(
+        field, config.latent or (wide_latent(field) if wide else auto_latent(field))
+    )
     found: dict[str, tuple[Any, str]] = {"network": (network, why), "tied": (False, "default")}
     if network == "mlp":
         found["hidden"] = (chosen.hidden, "about twice the width of a row, at most 512, and not below the code")
@@ -191,19 +193,23 @@ def _training(config: Config, family: str, rows: int, found: dict[str, tuple[Any
     if family == "linear":
         always["solver"] = ("closed", "exact, and quicker than steps")
         if config.solver != "gradient":
-            return always
-        batch = min(rows, FULL_BATCH)
+            return always | {"held_out": (held_out[0], "to measure with" if held_out[0] else "too few rows")}
+        batch = _shared(min(rows, FULL_BATCH), config)
         loop = _loop(config.override(batch=config.batch or batch), rows, 0.03)
         return always | loop | {"batch": (batch, "noise of small batches blurs components of nearly equal variance")}
     conv = (config.network or found.get("network", ("linear", ""))[0]) == "conv"
     return always | _loop(config, rows, 1e-3 if conv else 5e-3 if family in ("undercomplete", "denoising") else 3e-3)
 
 
+def _shared(batch: int, config: Config) -> int:
+    """Return a batch near `batch` that the devices can share in equal parts."""
+    devices = max(1, config.devices or 1)
+    return max(1, batch // devices) * devices
+
+
 def _loop(config: Config, rows: int, learning_rate: float) -> dict[str, tuple[Any, str]]:
     """Choose what the training loop needs."""
-    devices = max(1, config.devices or 1)
-    batch = min(32 if rows < 1000 else 128 if rows < 20_000 else 256, rows)
-    batch = max(1, batch // devices) * devices
+    batch = _shared(min(32 if rows < 1000 else 128 if rows < 20_000 else 256, rows), config)
     per_epoch = max(1, rows // min(max(1, config.batch or batch), rows))
     steps = config.steps or max(2000, min(10_000, 20 * per_epoch))
     every = max(1, config.evaluate_every or max(50, per_epoch))

@@ -22,7 +22,6 @@ from isthmus.artifact import Artifact
 from isthmus.data import Preprocessor, Schema, Source
 from isthmus.errors import ConfigError, TrainingError
 from isthmus.families import Architecture, Recipe, get
-from isthmus.families.denoising import make_corruption
 from isthmus.fields import Field
 from isthmus.models import Autoencoder
 from isthmus.nn import materialise
@@ -106,6 +105,8 @@ def plan(source: Source, config: Config) -> Plan:
     schema = Schema.infer(source)
     share = config.held_out if config.held_out is not None else 0.1 if len(source) >= 20 else 0.0
     training, held_out = split(len(source), share, config.seed or 0)
+    if len(training) == 1 < len(source) and config.scaling != "none":
+        raise ConfigError(f"held_out ({share:g}) leaves one of {len(source)} rows to train with: use a smaller share")
     part = source.array[training] if len(held_out) else source.array
     preprocessor = Preprocessor.fit(part, schema, config.scaling or "auto")
     row = preprocessor.fields()[0]
@@ -132,8 +133,6 @@ def build(field: Field, config: Config) -> Recipe:
     if "architecture" in family.options:
         names = [entry.name for entry in fields(Architecture) if entry.name in given]
         options["architecture"] = Architecture(**{name: given[name] for name in names})
-    if config.corruption and "corruption" in family.options and config.family != "denoising":
-        options["corruption"] = make_corruption(field, config.corruption, config.level)
     with torch.device("meta"):
         model, objective = family([field], **options)
     _refuse_huge(model)

@@ -42,7 +42,12 @@ class TensorBoard(Callback):
 
     def __init__(self, folder: str | Path) -> None:
         require("tensorboard", "tensorboard", "writing TensorBoard files")
-        self.writer: Any = require("torch.utils.tensorboard", "tensorboard", "writing TensorBoard files").SummaryWriter(str(folder))
+        self.folder = str(folder)
+        self.writer: Any = None
+
+    def started(self, config: TrainingConfig, step: int) -> None:  # noqa: ARG002
+        """Open the files: only now, because of several processes only the first one gets here."""
+        self.writer = require("torch.utils.tensorboard", "tensorboard", "writing TensorBoard files").SummaryWriter(self.folder)
 
     def evaluated(self, row: Row, best: bool) -> None:  # noqa: ARG002
         """Write one scalar per column."""

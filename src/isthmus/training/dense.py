@@ -168,7 +168,7 @@ class DenseStep:
         """Make one step; return the mean of each term and the weighted ``loss``."""
         if self.parameters[0].grad is None:
             self.attach()
-        if self.objective.corruption is not None and context.noise is not None:
+        if self.objective.corruption is not None and context.corrupt and context.noise is not None:
             x = self.objective.corruption(x, context.noise)
         inputs: list[Tensor] = []
         before: list[Tensor] = []

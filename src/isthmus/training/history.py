@@ -68,4 +68,4 @@ class History(Sequence[Row]):
         """
         from isthmus.extras import require
 
-        return require("pandas", "table", "a history as a data frame").DataFrame(self.rows)
+        return require("pandas", "pandas", "a history as a data frame").DataFrame(self.rows)

@@ -105,11 +105,8 @@ class _Run:
         )
         self.every = config.evaluate_every or max(50, self.order.per_epoch)
         self.history = History()
-        self.tensors = {f"model.{k}": v for k, v in model.state_dict().items()} | {
-            f"objective.{k}": v for k, v in objective.state_dict().items()
-        }
-        self.world.share(list(self.tensors.values()))
-        self.best = {name: tensor.clone() for name, tensor in self.tensors.items()}
+        self.world.share(list(self.current().values()))
+        self.best = {name: tensor.clone() for name, tensor in self.current().items()}
         self.best_loss = math.inf
         self.best_step = 0
         self.stale = 0
@@ -171,7 +168,10 @@ class _Run:
                     total = values.double().sum()
                     totals[name] = totals[name] + total if name in totals else total
         self.model.train()
-        return {name: float(total) / len(self.held_out[0]) for name, total in totals.items()}
+        # The processes decide alike what is best and when to stop, even where their last digits differ.
+        means = torch.stack(list(totals.values())) / len(self.held_out[0])
+        self.world.share([means])
+        return dict(zip(totals, cast("list[float]", means.tolist())))  # pyright: ignore[reportUnknownMemberType]
 
     def guard(self, held: dict[str, float]) -> None:
         """See to it that weights which are no numbers are never kept as the best."""

@@ -69,7 +69,7 @@ class World:
         Raises
         ------
         ConfigError
-            If `devices` is not the number of processes that torchrun started.
+            If `devices` is not the number of processes that torchrun started, or WORLD_SIZE was set by something else.
         """
         size = int(os.environ.get("WORLD_SIZE", "1"))
         if devices != size and devices > 1:
@@ -79,6 +79,8 @@ class World:
             )
         if size == 1:
             return cls(0, 1, choose_device(device))
+        if "RANK" not in os.environ:
+            raise ConfigError(f"WORLD_SIZE is {size} but RANK is not set: start with `torchrun`, or unset WORLD_SIZE to use one process")
         rank, local = int(os.environ["RANK"]), int(os.environ.get("LOCAL_RANK", "0"))
         chosen = choose_device(device if device not in ("auto", "cuda") or not torch.cuda.is_available() else f"cuda:{local}")
         if not _dist().is_initialized():
