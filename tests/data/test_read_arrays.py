@@ -43,10 +43,16 @@ def test_axes(keep, rng, shape, kind, read_as):
         assert any("channels" in note for note in source.notes)
 
 
-@pytest.mark.parametrize("shape", [(), (5,), (5, 2, 7, 6), (2, 2, 2, 2, 2)])
+@pytest.mark.parametrize("shape", [(), (5,), (2, 2, 2, 2, 2)])
 def test_other_axes_are_refused(keep, shape):
     with pytest.raises(DataError, match=r"Reshape|reshape|scalar"):
         read(keep(np.zeros(shape)))
+
+
+def test_pictures_of_other_numbers_of_channels_are_told(keep):
+    source = read(keep(np.zeros((5, 2, 7, 6))))
+    assert (source.kind, source.array.shape) == ("pictures", (5, 2, 7, 6))
+    assert any("6 channels" in note for note in source.notes)
 
 
 @pytest.mark.parametrize("shape", [(0, 3), (3, 0), (0, 4, 4), (3, 0, 4, 1)])
@@ -135,7 +141,7 @@ def test_rows_as_pictures(keep):
         read(keep(digits.images), shape="4x16")
 
 
-@pytest.mark.parametrize("bad", ["8", "axb", "0x8", (8, 8, 2), (1, 2, 3, 1), "", (8.5, "x")])
+@pytest.mark.parametrize("bad", ["8", "axb", "0x8", (8, 8, 0), (1, 2, 3, 1), "", (8.5, "x")])
 def test_bad_shapes(keep, bad):
     with pytest.raises(ConfigError, match="shape"):
         read(keep(np.zeros((3, 64))), shape=bad)

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from isthmus import __version__
-from isthmus.data import Source
+from isthmus.data import Source, from_any
 from isthmus.errors import ConfigError, DataError, TrainingError
+from isthmus.tasks.codes import reconstruct
 from isthmus.tasks.config import Config
 from isthmus.tasks.demo import digits as load_digits
 from isthmus.tasks.fit import fit, split
@@ -107,3 +108,13 @@ def test_the_digits_of_the_demo_are_real() -> None:
     assert source.array.shape == (1797, 8, 8, 1)
     assert (float(source.array.min()), float(source.array.max())) == (0.0, 1.0)
     assert len(np.unique(labels)) == 10
+
+
+@pytest.mark.parametrize("channels", [2, 5])
+def test_pictures_of_any_number_of_channels_are_fitted(channels: int) -> None:
+    pictures = np.random.default_rng(0).random((40, 17, 16, channels)).astype(np.float32)
+    source = from_any(pictures)
+    assert any(f"{channels} channels" in note for note in source.notes)
+    artifact = fit(source, Config(family="variational", steps=5))
+    assert artifact.config["network"] == "conv"
+    assert reconstruct(artifact, source).shape == pictures.shape

@@ -115,7 +115,11 @@ def _save(artifact: Artifact, job: Job, console: Console) -> None:
     console.print(show.facts(artifact.facts["figures"], "Held-out figures" if artifact.facts["held-out rows"] else "Training figures"))
     console.print()
     if _stopped(artifact) == "interrupted":
-        more = f"; to go on, run the same command with --resume --overwrite (from {job.checkpoint})" if job.checkpoint else ""
+        more = (
+            f"; to go on, run the same command with --resume --overwrite (from {job.checkpoint})"
+            if job.checkpoint and job.checkpoint.is_file()
+            else ""
+        )
         console.print(Text(f"interrupted: the best model so far is kept{more}", style="yellow"), soft_wrap=True)
     console.print(Text.assemble("Saved ", (str(job.out), "bold"), f" {_effort(training, artifact)}. Next:"), soft_wrap=True)
     for line in _next(artifact, job):

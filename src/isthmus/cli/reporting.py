@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from isthmus.artifact import Artifact
 from isthmus.data import Source
 from isthmus.errors import DataError
+from isthmus.tasks.config import Config
 from isthmus.tasks.evidence import ReportData
 from isthmus.tasks.examine import baselines, examine
 from isthmus.tasks.fit import split
@@ -37,7 +38,8 @@ def report_data(artifact: Artifact, source: Source, model: Path, data: Path, lab
     -------
     ReportData
     """
-    rest, held_out = split(len(source), float(artifact.config.get("held_out") or 0.0), int(artifact.config.get("seed") or 0))
+    settings = Config.from_mapping(artifact.config, "the model's settings")
+    rest, held_out = split(len(source), settings.held_out or 0.0, settings.seed or 0)
     same = _fitted_on(artifact, source)
     apart = same and len(held_out) > 0
     chosen = held_out if apart else np.arange(len(source))

@@ -93,6 +93,9 @@ def _with_axes(array: Array, name: str, notes: list[str]) -> Array:
     if array.ndim == 4 and array.shape[1] in (1, 3):
         notes.append(f"the channels of {array.shape} were moved from the second axis to the last")
         return np.moveaxis(array, 1, 3)
+    if array.ndim == 4:
+        notes.append(f"the shape {array.shape} is taken as {len(array)} pictures of {array.shape[3]} channels")
+        return array
     raise DataError(f"{name}: {_shape_trouble(array)}")
 
 
@@ -105,8 +108,8 @@ def _shape_trouble(array: Array) -> str:
             "Reshape your data with array.reshape(-1, 1) if it has a single column, or array.reshape(1, -1) if it is a single row"
         )
     return (
-        f"the shape {array.shape} is neither a table (n, d) nor pictures (n, H, W), (n, H, W, C) or (n, C, H, W) "
-        "with 1, 3 or 4 channels. Reshape it to one of these"
+        f"the shape {array.shape} is neither a table (n, d) nor pictures (n, H, W), (n, H, W, C) or (n, C, H, W). "
+        "Reshape it to one of these"
     )
 
 

@@ -74,8 +74,8 @@ def as_shape(value: str | Sequence[int] | None) -> tuple[int, ...] | None:
         return None
     numbers = _integers(value, "shape", "28x28x1 (height x width x channels)")
     numbers = (*numbers, 1) if len(numbers) == 2 else numbers
-    if len(numbers) != 3 or numbers[2] not in (1, 3, 4):
-        raise ConfigError(f"shape must be height x width x channels with 1, 3 or 4 channels, such as 28x28x1, not {value!r}")
+    if len(numbers) != 3:
+        raise ConfigError(f"shape must be height x width x channels, such as 28x28x1, not {value!r}")
     return numbers
 
 
