@@ -28,9 +28,9 @@ class TrainingError(IsthmusError, RuntimeError):
         The model with those weights, where a whole fit was asked for.
     """
 
-    def __init__(self, message: str, result: object = None) -> None:
+    def __init__(self, message: str) -> None:
         super().__init__(message)
-        self.result = result
+        self.result: object = None
         self.artifact: object = None
 
 

@@ -148,7 +148,6 @@ class _Run:
         return dict(zip(names, values[-1]))
 
     def diverged(self, step: int, what: str, value: float) -> None:
-        self.restore()
         kept = f"the best weights so far (step {self.best_step}) are kept" if self.best_step else "the first weights are put back"
         raise TrainingError(
             f"{what} became {value} at step {step}; {kept}. Lower the learning rate (now {self.config.learning_rate:g}), "
