@@ -6,7 +6,7 @@ import atexit
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -120,9 +120,7 @@ class World:
         mean = values.mean(0)
         if self.size == 1:
             return mean
-        import torch.distributed.nn.functional as shared
-
-        total: Tensor = cast("Any", shared).all_reduce(mean)
+        total: Tensor = _Total.apply(mean)  # pyright: ignore[reportUnknownMemberType]
         return total / self.size
 
     def any(self, flag: bool) -> bool:
@@ -135,6 +133,24 @@ class World:
             return index
         rows = len(index) // self.size
         return index[self.rank * rows : (self.rank + 1) * rows]
+
+
+class _Total(torch.autograd.Function):
+    """Sum over processes. Each one's loss depends on it, so the gradient is the sum of theirs.
+
+    `torch.distributed.nn.functional.all_reduce` does the same, but its graph holds the group beyond its end: the group's threads
+    then outlive the interpreter and abort the process.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:  # noqa: ARG004
+        total = values.detach().clone()
+        _dist().all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # noqa: ARG004  # pyright: ignore[reportIncompatibleMethodOverride]
+        return _Total.forward(None, gradient)
 
 
 def _leave() -> None:
