@@ -63,8 +63,8 @@ for name, config in models.items():
     assert resumed.history.column("held_out") == result.history.column("held_out")
 if devices > 1:
     torch.distributed.destroy_process_group()
-    tasks = Path("/proc/self/task")
-    alive = [name for name in (Path(task, "comm").read_text().strip() for task in tasks.iterdir()) if "gloo" in name] if tasks.exists() else []
+    names = [Path(task, "comm").read_text().strip() for task in Path("/proc/self/task").glob("*")]
+    alive = [name for name in names if "gloo" in name]
     assert not alive, f"threads of the group outlive it, which aborts the process now and then: {alive}"
 """
 NAMES = ["undercomplete", "sparse kl", "sparse topk", "denoising", "variational"]
