@@ -6,7 +6,7 @@ import atexit
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -120,8 +120,7 @@ class World:
         mean = values.mean(0)
         if self.size == 1:
             return mean
-        total: Tensor = _Total.apply(mean)  # pyright: ignore[reportUnknownMemberType]
-        return total / self.size
+        return cast("Tensor", cast("Any", _Total).apply(mean)) / self.size
 
     def any(self, flag: bool) -> bool:
         """Say whether `flag` is set in any process."""
