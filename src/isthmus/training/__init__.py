@@ -1,5 +1,6 @@
 """Floor 5: the training loop, its step, checkpoints, several processes, and passes over data."""
 
+from isthmus.training.batches import Rows
 from isthmus.training.callbacks import Callback, TensorBoard
 from isthmus.training.closed_form import fit_linear, fit_linear_moments
 from isthmus.training.config import TrainingConfig
@@ -15,6 +16,7 @@ __all__ = [
     "Callback",
     "History",
     "Result",
+    "Rows",
     "Step",
     "TensorBoard",
     "TrainingConfig",

@@ -17,14 +17,15 @@ from isthmus.files import atomic_path
 from isthmus.spec import to_spec
 from isthmus.training.config import TrainingConfig
 
-FORMAT = 1
+FORMAT = 2
 
 
-def fingerprint(config: TrainingConfig, data: Sequence[Tensor], parts: Sequence[nn.Module]) -> str:
-    """Return a digest of what must be the same for a run to go on: settings, data (a sample of the rows), model and objective."""
+def fingerprint(config: TrainingConfig, data: Sequence[Tensor | str], parts: Sequence[nn.Module]) -> str:
+    """Return a digest of what must be the same for a run to go on: settings, data (a sample of the rows, or a text), model, objective."""
     facts = asdict(config) | {"device": None, "devices": None}
-    digest = hashlib.sha256(json.dumps([facts, *([list(rows.shape) for rows in data]), *map(_described, parts)]).encode())
-    for rows in data:
+    known = [rows if isinstance(rows, str) else list(rows.shape) for rows in data]
+    digest = hashlib.sha256(json.dumps([facts, *known, *map(_described, parts)]).encode())
+    for rows in (part for part in data if not isinstance(part, str)):
         sample = rows[:: max(1, len(rows) // 256)].contiguous().cpu()
         digest.update(sample.numpy().tobytes())
     return digest.hexdigest()

@@ -21,17 +21,18 @@ from isthmus.errors import DataError, TrainingError
 from isthmus.models import Autoencoder
 from isthmus.objectives import Context, Objective
 from isthmus.training import checkpoint as checkpoints
+from isthmus.training.batches import Rows, make_batches
 from isthmus.training.callbacks import Callback
 from isthmus.training.config import TrainingConfig
 from isthmus.training.engines import StepFactory, make_step
 from isthmus.training.history import History, Row
-from isthmus.training.order import Order
 from isthmus.training.step import Step, weighted
 from isthmus.training.threads import enough_threads
 from isthmus.training.world import World
 
 FLUSH = 20
 EVALUATION_ROWS = 4096
+SAVE_AFTER = 60.0  # seconds without a checkpoint
 
 
 @dataclass(frozen=True)
@@ -85,18 +86,19 @@ class _Interrupt(AbstractContextManager["_Interrupt"]):
 class _Run:
     """State of one run; `fit` is its front."""
 
-    def __init__(self, model: Autoencoder, objective: Objective, rows: Tensor, target: Tensor | None, config: TrainingConfig) -> None:
+    def __init__(
+        self, model: Autoencoder, objective: Objective, rows: Tensor | Rows, target: Tensor | None, config: TrainingConfig
+    ) -> None:
         self.config = config
         self.world = World.join(config.device, config.devices)
         device = self.world.device
         self.model = model.to(device).train()
         self.objective = objective.to(device).train()
-        self.rows = rows.to(device)
-        self.target = self.rows if target is None else target.to(device)
         self.batch = min(config.batch, len(rows)) // self.world.size * self.world.size
         if self.batch == 0:
             raise DataError(f"{len(rows)} training row(s) cannot be shared by {self.world.size} processes; use fewer devices")
-        self.order = Order(len(rows), self.batch, config.seed, device=device)
+        self.per_epoch = len(rows) // self.batch
+        self.batches = make_batches(rows, target, self.batch, config.seed, self.world)
         self.generator = torch.Generator(device).manual_seed(config.seed + 1)
         self.context = Context(
             training=True,
@@ -104,7 +106,7 @@ class _Run:
             corrupt=True,
             batch_mean=self.world.batch_mean,
         )
-        self.every = config.evaluate_every or max(50, self.order.per_epoch)
+        self.every = config.evaluate_every or max(50, self.per_epoch)
         self.history = History()
         self.world.share(list(self.current().values()))
         self.best = {name: tensor.clone() for name, tensor in self.current().items()}
@@ -117,6 +119,7 @@ class _Run:
         self.sums: dict[str, float] = {}
         self.counted = 0
         self.held_out: tuple[Tensor, Tensor] | None = None
+        self.saved = time.perf_counter()
 
     def current(self) -> dict[str, Tensor]:
         """Tensors of model and objective by name, as they are now."""
@@ -124,9 +127,7 @@ class _Run:
         return found | {f"objective.{k}": v for k, v in self.objective.state_dict().items()}
 
     def make_step(self, engine: Step) -> None:
-        index = self.world.mine(next(self.order))
-        x = self.rows.index_select(0, index)
-        target = x if self.target is self.rows else self.target.index_select(0, index)
+        x, target = next(self.batches)
         self.context.step = self.step
         self.pending.append(engine(x, target, self.context))
         self.step += 1
@@ -187,7 +188,7 @@ class _Run:
         train = {name: total / self.counted for name, total in self.sums.items() if name != "loss"}
         held = self.evaluate()
         self.guard(held)
-        row: Row = {"step": self.step, "epoch": self.step / self.order.per_epoch, "seconds": self.seconds + seconds}
+        row: Row = {"step": self.step, "epoch": self.step / self.per_epoch, "seconds": self.seconds + seconds}
         row |= {"learning_rate": self.config.rate(self.step - 1), "samples_per_second": self.rate(row["seconds"])}
         row |= {"train": _total(train, weights)} | ({"held_out": _total(held, weights)} if held else {})
         row |= {f"train_{name}": value for name, value in train.items()} | {f"held_out_{name}": value for name, value in held.items()}
@@ -216,7 +217,9 @@ class _Run:
         tensors = self.current() | {f"best.{k}": v for k, v in self.best.items()} | {f"engine.{k}": v for k, v in engine.state().items()}
         tensors["generator"] = self.generator.get_state()
         state = {"fingerprint": key, "step": self.step, "history": self.history.rows, "best_loss": self.best_loss, "seconds": seconds}
-        checkpoints.save(path, tensors, state | {"best_step": self.best_step, "stale": self.stale})
+        state |= {"best_step": self.best_step, "stale": self.stale, "sums": self.sums, "counted": self.counted}
+        checkpoints.save(path, tensors, state)
+        self.saved = time.perf_counter()
 
     def load(self, path: Path, engine: Step, key: str) -> None:
         tensors, state = checkpoints.load(path, key)
@@ -226,8 +229,9 @@ class _Run:
         self.generator.set_state(tensors["generator"])
         self.step, self.best_step, self.stale = state["step"], state["best_step"], state["stale"]
         self.best_loss, self.seconds = state["best_loss"], state["seconds"]
+        self.sums, self.counted = state["sums"], state["counted"]
         self.history = History(state["history"])
-        self.order = Order(len(self.rows), self.batch, self.config.seed, self.step, self.world.device)
+        self.batches.seek(self.step)
 
 
 def _total(means: dict[str, float], weights: dict[str, float]) -> float:
@@ -237,7 +241,7 @@ def _total(means: dict[str, float], weights: dict[str, float]) -> float:
 def fit(
     model: Autoencoder,
     objective: Objective,
-    rows: Tensor,
+    rows: Tensor | Rows,
     *,
     target: Tensor | None = None,
     held_out: Tensor | None = None,
@@ -248,17 +252,17 @@ def fit(
     resume: bool = False,
     engine: StepFactory = make_step,
 ) -> Result:
-    """Train `model` on tensors in memory and leave its best weights in it.
+    """Train `model` and leave its best weights in it.
 
     Parameters
     ----------
     model : Autoencoder
         Trained in place, moved to the device.
     objective : Objective
-    rows : Tensor of shape (n, \\*shape)
-        Inputs, preprocessed, float32.
+    rows : Tensor of shape (n, \\*shape), or Rows
+        Inputs, preprocessed, float32: a tensor, or a stream such as `isthmus.data.Stream` for more of them than memory holds.
     target : Tensor of shape (n, ...), optional
-        What is to be rebuilt; the inputs themselves if None.
+        What is to be rebuilt; the inputs themselves if None. Not with a stream.
     held_out, held_out_target : Tensor, optional
         Rows that are never trained on: they decide which weights are kept and when to stop.
     config : TrainingConfig, optional
@@ -294,13 +298,16 @@ def fit(
     """
     if len(rows) == 0:
         raise DataError("there is no row to train on")
+    if target is not None and not isinstance(rows, Tensor):
+        raise DataError("a stream is its own target: give rows and target as tensors, or leave target out")
     run = _Run(model, objective, rows, target, config or TrainingConfig())
     if held_out is not None and len(held_out):
         held = held_out.to(run.world.device)
         run.held_out = (held, held if held_out_target is None else held_out_target.to(run.world.device))
     step = engine(model, objective, run.config, run.world)
     path = Path(checkpoint) if checkpoint is not None else None
-    seen = [part for part in (rows, target, held_out, held_out_target) if part is not None]
+    seen = [rows if isinstance(rows, Tensor) else rows.fingerprint()]
+    seen += [part for part in (target, held_out, held_out_target) if part is not None]
     key = checkpoints.fingerprint(run.config, seen, (model, objective)) if path else ""
     if resume and path:
         run.load(path, step, key)
@@ -317,6 +324,7 @@ def fit(
             error.result = Result(run.history, run.best_step, run.best_loss, stopped, run.step, seconds)
         raise
     finally:
+        run.batches.close()
         run.restore()
         for watcher in watchers:
             watcher.finished(stopped)
@@ -335,13 +343,16 @@ def _train(run: _Run, engine: Step, interrupt: _Interrupt, watchers: Sequence[Ca
         asked = run.world.any(interrupt.asked)
         for watcher in watchers:
             watcher.stepped(run.step, newest)
+        spent = time.perf_counter() - start
+        if path and run.world.leads and not due and (asked or time.perf_counter() - run.saved > SAVE_AFTER):
+            run.save(path, engine, key, run.seconds + spent)  # between two evaluations: the means so far go with it
         if not (due or asked):
             continue
-        row, better = run.record(time.perf_counter() - start)
+        row, better = run.record(spent)
         for watcher in watchers:
             watcher.evaluated(row, better)
         stopped = _why(run, asked)
-        if path and run.world.leads and not (asked and not due):
+        if path and run.world.leads and due:
             run.save(path, engine, key, row["seconds"])
     return stopped, run.seconds + time.perf_counter() - start
 
