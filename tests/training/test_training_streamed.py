@@ -54,7 +54,7 @@ class Stop(Callback):
     def __init__(self, at: int) -> None:
         self.at = at
 
-    def stepped(self, step: int, terms: dict[str, float]) -> None:  # noqa: ARG002
+    def stepped(self, step: int, terms: dict[str, float]) -> None:
         if step == self.at:
             signal.raise_signal(signal.SIGINT)
 
@@ -127,7 +127,7 @@ def test_a_long_interval_is_saved_in_between(make: Any, rows: Tensor, tmp_path: 
     seen: list[bool] = []
 
     class Look(Callback):
-        def stepped(self, step: int, terms: dict[str, float]) -> None:  # noqa: ARG002
+        def stepped(self, step: int, terms: dict[str, float]) -> None:
             seen.append((tmp_path / "run").is_file())
 
     settings = dataclasses.replace(CONFIG, steps=100, evaluate_every=100)
