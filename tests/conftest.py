@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,17 @@ def data_folder() -> Path | None:
     named = os.environ.get("ISTHMUS_DATA")
     folder = Path(named) if named else Path(__file__).resolve().parents[2] / "shared" / "data"
     return folder if folder.is_dir() else None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Generator[None]:
+    """What is measured of the machine stays in a folder of the tests, and is the same for all of them."""
+    before = os.environ.get("ISTHMUS_CACHE")
+    os.environ["ISTHMUS_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    yield
+    del os.environ["ISTHMUS_CACHE"]
+    if before is not None:
+        os.environ["ISTHMUS_CACHE"] = before
 
 
 @pytest.fixture(scope="session")

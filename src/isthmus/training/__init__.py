@@ -8,6 +8,7 @@ from isthmus.training.engines import make_step
 from isthmus.training.history import History
 from isthmus.training.inference import decode, encode, in_batches, nats, reconstruct
 from isthmus.training.loop import Result, fit
+from isthmus.training.many import fit_many
 from isthmus.training.step import AutogradStep, Step
 from isthmus.training.world import World, choose_device
 
@@ -27,6 +28,7 @@ __all__ = [
     "fit",
     "fit_linear",
     "fit_linear_moments",
+    "fit_many",
     "in_batches",
     "make_step",
     "nats",

@@ -57,10 +57,11 @@ class FusedAdam:
     @torch.no_grad()
     def step(self, learning_rate: float) -> None:
         """Change the parameters that have a gradient."""
-        chosen = [i for i, p in enumerate(self.parameters) if p.grad is not None]
-        all_of = len(chosen) == len(self.parameters)
         lists = (self.parameters, [p.grad for p in self.parameters], self.first, self.second, self.counts)
-        params, grads, first, second, counts = lists if all_of else [[values[i] for i in chosen] for values in lists]
+        if None in lists[1]:
+            chosen = [i for i, gradient in enumerate(lists[1]) if gradient is not None]
+            lists = [[values[i] for i in chosen] for values in lists]
+        params, grads, first, second, counts = lists
         if not params:
             return
         torch._foreach_add_(counts, 1)  # pyright: ignore

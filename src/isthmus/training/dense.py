@@ -1,46 +1,37 @@
 """The step of a dense autoencoder, plain or variational, with Gaussian likelihood: its gradients written by hand.
 
-A small net spends most of a step in autograd's book-keeping: the same products without it are two to three times quicker.
+A small net spends most of a step in autograd's book-keeping, in making tensors and in Adam's calls for each of them. Here all tensors are
+made once; a step is a list of calls on them.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from isthmus.bottlenecks import Deterministic
 from isthmus.bottlenecks import Gaussian as GaussianBottleneck
-from isthmus.bottlenecks.gaussian import HIGHEST as WIDEST
-from isthmus.bottlenecks.gaussian import LOWEST as NARROWEST
-from isthmus.distributions.real import HALF_LOG_2PI
 from isthmus.likelihoods import Gaussian
-from isthmus.likelihoods.real import HIGHEST, LOWEST
 from isthmus.models import Autoencoder
 from isthmus.nn import MLP
 from isthmus.objectives import ELBO, Context, Objective, Reconstruction
 from isthmus.priors import StandardNormal
 from isthmus.training.adam import make_adam
 from isthmus.training.config import TrainingConfig
+from isthmus.training.dense_parts import ACTIVATIONS, Flat, GaussianCode, PlainCode, SquaredError
+from isthmus.training.kernels import Call
+from isthmus.training.probe import choose
 from isthmus.training.world import World
 
-Backward = Callable[[Tensor, Tensor, Tensor], Tensor]
-_ATEN = torch.ops.aten
-BACKWARD: dict[Callable[[Tensor], Tensor], Backward] = {
-    functional.relu: lambda g, _, after: _ATEN.threshold_backward.default(g, after, 0),
-    functional.silu: lambda g, before, _: _ATEN.silu_backward.default(g, before),
-    functional.gelu: lambda g, before, _: _ATEN.gelu_backward.default(g, before),
-    torch.tanh: lambda g, _, after: _ATEN.tanh_backward.default(g, after),
-    torch.sigmoid: lambda g, _, after: _ATEN.sigmoid_backward.default(g, after),
-}
+Activation = Callable[[Tensor], Tensor] | None
 
 
 def fits(model: Autoencoder, objective: Objective, config: TrainingConfig, world: World) -> bool:
     """Say whether this step can train the model: dense nets, plain or Gaussian code, Gaussian likelihood, nothing else in the loss."""
-    nets = all(type(net) is MLP and net.activation in BACKWARD for net in (model.encoder, model.decoder))
+    nets = all(type(net) is MLP and net.activation in ACTIVATIONS for net in (model.encoder, model.decoder))
     likelihood = type(model.likelihood) is Gaussian and model.likelihood.mode != "predicted"
     trained = all(p.requires_grad for p in model.parameters()) and not any(True for _ in objective.parameters())
     return nets and likelihood and trained and _known_code(model, objective) and config.precision == "fp32" and world.device.type == "cpu"
@@ -52,74 +43,76 @@ def _known_code(model: Autoencoder, objective: Objective) -> bool:
     return type(objective) is Reconstruction and type(model.bottleneck) is Deterministic
 
 
-class _Plain:
-    """A code that is the encoder's output."""
+class _Layers:
+    """Weights, biases and their gradients of all dense layers, encoder first, and the activation after each."""
 
-    def __init__(self) -> None:
-        self.terms: dict[str, Tensor] = {}
-
-    def forward(self, h: Tensor, context: Context, weight: float) -> Tensor:  # noqa: ARG002
-        return h
-
-    def backward(self, gradient: Tensor) -> Tensor:
-        return gradient
-
-    def loss(self) -> Tensor | float:
-        return 0.0
-
-
-class _Variational:
-    r"""A diagonal Gaussian code: :math:`z = \mu + \sigma\epsilon`, and the KL to the standard normal."""
-
-    def __init__(self) -> None:
-        self.terms: dict[str, Tensor] = {}
-
-    def forward(self, h: Tensor, context: Context, weight: float) -> Tensor:
-        self.weight = weight
-        self.rows = len(h)
-        self.mean, raw = h.chunk(2, dim=1)
-        self.log_scale = raw.clamp(NARROWEST, WIDEST)
-        self.inside = raw == self.log_scale
-        self.scale = self.log_scale.exp()
-        squares = self.mean.square().add_(self.scale.square()).sum()
-        self.terms = {"kl": (0.5 * (squares - self.mean.numel()) - self.log_scale.sum()) / self.rows}
-        self.noise = torch.zeros_like(self.mean) if context.noise is None else context.noise.normal(self.mean)
-        return torch.addcmul(self.mean, self.noise, self.scale)
-
-    def backward(self, gradient: Tensor) -> Tensor:
-        share = self.weight / self.rows
-        of_mean = gradient + share * self.mean
-        of_scale = gradient.mul_(self.noise).mul_(self.scale).add_(self.scale.square_().sub_(1), alpha=share)
-        return torch.cat([of_mean, of_scale.mul_(self.inside)], dim=1)
-
-    def loss(self) -> Tensor | float:
-        return self.weight * self.terms["kl"]
+    def __init__(self, encoder: MLP, decoder: MLP, flat: Flat) -> None:
+        place = {id(parameter): i for i, parameter in enumerate(flat.parameters)}
+        layers = [*encoder.linears, *decoder.linears]
+        weights, biases = [place[id(layer.weight)] for layer in layers], [place[id(layer.bias)] for layer in layers]
+        self.weights, self.of_weights = [flat.values[i] for i in weights], [flat.gradients[i] for i in weights]
+        self.biases, self.of_biases = [flat.values[i] for i in biases], [flat.gradients[i] for i in biases]
+        self.middle = len(encoder.linears)
+        nets = [encoder] * self.middle + [decoder] * len(decoder.linears)
+        self.activations: list[Activation] = [
+            None if i in (self.middle - 1, len(layers) - 1) else net.activation for i, net in enumerate(nets)
+        ]
 
 
-class _SquaredError:
-    r"""Gaussian likelihood: :math:`\tfrac12 \lVert e/\sigma \rVert^2 + \sum \log\sigma + \tfrac d2 \log 2\pi`, fixed or learned scale."""
+class _Tape:
+    """The calls of a step on `rows` rows, and the buffers they work on."""
 
-    def __init__(self, likelihood: Gaussian) -> None:
-        self.learned = likelihood.log_scale
-        self.log_scale = torch.tensor(likelihood.fixed) if self.learned is None else self.learned.detach().view(-1)
-        self.width = math.prod(likelihood.shape)
-        self.gradient = None if self.learned is None else torch.empty_like(self.learned)
-        self.fixed = math.exp(-2 * likelihood.fixed)
-        self.constant = (HALF_LOG_2PI + likelihood.fixed) * self.width
+    def __init__(self, layers: _Layers, rows: int, variational: bool) -> None:
+        self.layers, self.rows = layers, rows
+        self.encoding: list[Call] = []
+        self.decoding: list[Call] = []
+        self.undoing: list[Call] = []
+        self.undoing_encoder: list[Call] = []
+        self.x = self.buffer(layers.weights[0].shape[1])
+        h, of_h = self.net(range(layers.middle), self.x, None, self.encoding, self.undoing_encoder)
+        self.code = (GaussianCode if variational else PlainCode)(h, of_h)
+        decoder = range(layers.middle, len(layers.weights))
+        self.output, _ = self.net(decoder, self.code.z, self.code.of_z, self.decoding, self.undoing)
 
-    def __call__(self, error: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the mean over rows, and its gradient in place of `error`, shape (batch, d)."""
-        rows = len(error)
-        if self.learned is None or self.gradient is None:
-            flat = error.view(-1)
-            return torch.dot(flat, flat) * (0.5 * self.fixed / rows) + self.constant, error.mul_(self.fixed / rows)
-        scale = self.log_scale.clamp(LOWEST, HIGHEST)
-        precision = (-2 * scale).exp()
-        squares = error.square().sum(0) if scale.numel() > 1 else torch.dot(error.view(-1), error.view(-1)).view(1)
-        scaled = squares * precision / rows
-        each = 1 if scale.numel() > 1 else self.width
-        self.learned.grad = self.gradient.copy_(((each - scaled) * (scale == self.log_scale)).view_as(self.learned))
-        return 0.5 * scaled.sum() + each * scale.sum() + self.constant, error.mul_(precision / rows)
+    def buffer(self, width: int) -> Tensor:
+        return torch.zeros(self.rows, width, dtype=self.layers.biases[0].dtype)
+
+    def net(self, places: range, h: Tensor, of_h: Tensor | None, forward: list[Call], backward: list[Call]) -> tuple[Tensor, Tensor]:
+        """Lay down the calls of some layers; return the buffers of their output and of its gradient (the decoder's: the same)."""
+        undo: list[list[Call]] = []
+        for i in places:
+            out = self.buffer(len(self.layers.biases[i]))
+            of_out = out if i == len(self.layers.weights) - 1 else torch.zeros_like(out)
+            undo.append(self.layer(i, h, of_h, out, of_out, forward))
+            h, of_h = out, of_out
+        backward.extend(call for calls in reversed(undo) for call in calls)
+        return h, h if of_h is None else of_h
+
+    def layer(self, i: int, h: Tensor, of_h: Tensor | None, out: Tensor, of_out: Tensor, forward: list[Call]) -> list[Call]:
+        """Lay down a layer's forward calls and return its backward ones."""
+        layers, weight, size = self.layers, self.layers.weights[i], (self.rows, h.shape[1], out.shape[1])
+        forward += choose("forward", *size, h.dtype).forward(h, weight, layers.biases[i], out)
+        undo: list[Call] = []
+        activation = layers.activations[i]
+        if activation is not None:
+            part = ACTIVATIONS[activation]
+            kept = torch.zeros_like(out) if part.needs_input else out
+            forward.append(part.apply(out, kept))
+            undo.append(part.revert(of_out, out, kept))
+        undo += choose("of_weight", *size, h.dtype).of_weight(of_out, h, layers.of_weights[i])
+        undo.append(_column_sums(of_out, layers.of_biases[i]))
+        if of_h is not None:
+            undo += choose("of_input", *size, h.dtype).of_input(of_out, weight, of_h)
+        return undo
+
+
+def _column_sums(values: Tensor, out: Tensor) -> Call:
+    return lambda: torch.sum(values, 0, out=out)
+
+
+def _play(calls: Sequence[Call]) -> None:
+    for call in calls:
+        call()
 
 
 class DenseStep:
@@ -128,7 +121,7 @@ class DenseStep:
     Parameters
     ----------
     model : Autoencoder
-        For which `fits` is true.
+        For which `fits` is true. Its parameters become views of one buffer.
     objective : Objective
     config : TrainingConfig
     world : World
@@ -146,75 +139,47 @@ class DenseStep:
         self.objective = objective
         self.config = config
         self.world = world
-        self.parameters = list(model.parameters())
-        layers = [*encoder.linears, *decoder.linears]
-        self.weights = [layer.weight.detach() for layer in layers]
-        self.biases = [layer.bias.detach() for layer in layers]
-        self.transposed = [weight.t() for weight in self.weights]
-        self.middle = len(encoder.linears)
-        nets = [encoder] * self.middle + [decoder] * len(decoder.linears)
-        silent = (self.middle - 1, len(layers) - 1)
-        self.activations = [None if i in silent else net.activation for i, net in enumerate(nets)]
-        self.weight_gradients = [torch.empty_like(weight) for weight in self.weights]
-        self.bias_gradients = [torch.empty_like(bias) for bias in self.biases]
-        self.layers = layers
-        self.attach()
-        self.code = _Variational() if isinstance(model.bottleneck, GaussianBottleneck) else _Plain()
-        self.error = _SquaredError(likelihood)
-        self.optimiser = make_adam(self.parameters, config)
+        self.flat = Flat(list(model.parameters()))
+        self.layers = _Layers(encoder, decoder, self.flat)
+        self.variational = isinstance(model.bottleneck, GaussianBottleneck)
+        place = next((i for i, p in enumerate(self.flat.parameters) if p is likelihood.log_scale), None)
+        learned = () if place is None else (self.flat.values[place], self.flat.gradients[place])
+        self.error = SquaredError(likelihood, *learned)
+        self.optimiser = make_adam([self.flat.whole], config)
+        self.tape: _Tape | None = None
 
     @torch.no_grad()
-    def __call__(self, x: Tensor, target: Tensor, context: Context) -> dict[str, Tensor]:
+    def __call__(self, x: Tensor, target: Tensor, context: Context) -> dict[str, float]:
         """Make one step; return the mean of each term and the weighted ``loss``."""
-        if self.parameters[0].grad is None:
-            self.attach()
+        tape = self.tape
+        if tape is None or tape.rows != len(x):
+            tape = self.tape = _Tape(self.layers, len(x), self.variational)
+            self.flat.show()
         if self.objective.corruption is not None and context.corrupt and context.noise is not None:
             x = self.objective.corruption(x, context.noise)
-        inputs: list[Tensor] = []
-        before: list[Tensor] = []
-        h = self.run(x.flatten(1), range(self.middle), inputs, before)
-        z = self.code.forward(h, context, self.objective.weights(context).get("kl", 1.0))
-        output = self.run(z, range(self.middle, len(self.weights)), inputs, before)
-        nats, gradient = self.error(output.sub_(target.flatten(1)))
-        gradient = self.undo(gradient, range(self.middle, len(self.weights)), inputs, before)
-        self.undo(self.code.backward(gradient), range(self.middle), inputs, before)
-        if self.world.size > 1:
-            self.world.mean_in_place([p.grad for p in self.parameters if p.grad is not None])
+        tape.x.copy_(x.flatten(1))
+        with np.errstate(all="ignore"):  # the loop tells of numbers that are none
+            _play(tape.encoding)
+            terms, added = tape.code.forward(context, self.objective.weights(context).get("kl", 1.0))
+            _play(tape.decoding)
+            nats = self.error(tape.output.sub_(target.flatten(1)))
+            _play(tape.undoing)
+            tape.code.backward()
+            _play(tape.undoing_encoder)
+        self.update(context.step)
+        return {"reconstruction": nats, **terms, "loss": nats + added}
+
+    def update(self, step: int) -> None:
+        """Change the weights by the gradients in the buffer."""
+        gradient = self.flat.whole.grad
+        if self.world.size > 1 and gradient is not None:
+            self.world.mean_in_place([gradient])
         if self.config.clip is not None:
-            nn.utils.clip_grad_norm_(self.parameters, self.config.clip)
-        self.optimiser.step(self.config.rate(context.step))
-        return {"reconstruction": nats, **self.code.terms, "loss": nats + self.code.loss()}
-
-    def attach(self) -> None:
-        """Let the parameters' gradients be the buffers that `undo` fills."""
-        for layer, weight, bias in zip(self.layers, self.weight_gradients, self.bias_gradients):
-            layer.weight.grad, layer.bias.grad = weight, bias
-
-    def run(self, h: Tensor, layers: range, inputs: list[Tensor], before: list[Tensor]) -> Tensor:
-        """Pass through some layers, keeping each one's input and its output before the activation."""
-        for i in layers:
-            activation = self.activations[i]
-            inputs.append(h)
-            h = torch.addmm(self.biases[i], h, self.transposed[i])
-            before.append(h)
-            h = h if activation is None else activation(h)
-        return h
-
-    def undo(self, gradient: Tensor, layers: range, inputs: list[Tensor], before: list[Tensor]) -> Tensor:
-        """Fill the gradients of some layers, given that of their output; return that of their input (of the first layer: none)."""
-        for i in reversed(layers):
-            torch.mm(gradient.t(), inputs[i], out=self.weight_gradients[i])
-            torch.sum(gradient, 0, out=self.bias_gradients[i])
-            if i == 0:
-                break
-            gradient = gradient @ self.weights[i]
-            activation = self.activations[i - 1]
-            if activation is not None:
-                gradient = BACKWARD[activation](gradient, before[i - 1], inputs[i])
-        return gradient
+            nn.utils.clip_grad_norm_([self.flat.whole], self.config.clip)
+        self.optimiser.step(self.config.rate(step))
 
     def state(self) -> dict[str, Tensor]:
-        """Return Adam's moments and counters by parameter number."""
+        """Return Adam's moments and counters."""
         return self.optimiser.state()
 
     def load_state(self, state: dict[str, Tensor]) -> None:

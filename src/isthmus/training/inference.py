@@ -13,9 +13,13 @@ from isthmus.distributions import Delta, Distribution, SharedNoise
 from isthmus.models import Autoencoder
 from isthmus.nn import MLP
 from isthmus.objectives import Context, Objective
+from isthmus.training.probe import choose
+from isthmus.training.threads import one_thread, small
 
 DRAWS = 16
 ROWS = 4096
+PASSES = 3  # a step costs three times what a pass costs
+CHOSEN = 2_000_000  # floating-point operations of a product; smaller ones are over before a choice is made
 
 
 def in_batches(function: Callable[[Tensor], Tensor], rows: Tensor, device: torch.device | None = None, size: int | None = None) -> Tensor:
@@ -69,7 +73,11 @@ def encode(model: Autoencoder, rows: Tensor, size: int | None = None) -> Tensor:
     -------
     Tensor of shape (n, latent)
     """
-    return in_batches(_dense_encoder(model) or (lambda x: model.encode(x).mean), rows, _device(model), size)
+    encoder = _dense_encoder(model)
+    if encoder is None:
+        return in_batches(lambda x: model.encode(x).mean, rows, _device(model), size)
+    with one_thread(small(model, min(len(rows), size or ROWS) // PASSES)):
+        return in_batches(encoder, rows, _device(model), size)
 
 
 def _dense_encoder(model: Autoencoder) -> Callable[[Tensor], Tensor] | None:
@@ -77,18 +85,28 @@ def _dense_encoder(model: Autoencoder) -> Callable[[Tensor], Tensor] | None:
     encoder = model.encoder
     if type(encoder) is not MLP or type(model.bottleneck) not in (Deterministic, Gaussian):
         return None
-    *inner, (weight, bias) = [(layer.weight.detach().t(), layer.bias.detach()) for layer in encoder.linears]
+    *inner, (weight, bias) = [(layer.weight.detach(), layer.bias.detach()) for layer in encoder.linears]
     activation = torch.relu_ if encoder.activation is functional.relu else encoder.activation
     latent = model.latent
 
     def run(x: Tensor) -> Tensor:
         h = x.flatten(1) if x.ndim > 2 else x
         for w, b in inner:
-            h = activation(torch.addmm(b, h, w))
-        code = torch.addmm(bias, h, weight)
+            h = activation(_product(h, w, b))
+        code = _product(h, weight, bias)
         return code if code.shape[1] == latent else code[:, :latent]
 
     return run
+
+
+def _product(h: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Return ``h @ weight.T + bias``, made by the library that is quickest here."""
+    if 2 * len(h) * weight.numel() < CHOSEN or h.device.type != "cpu":
+        return torch.addmm(bias, h, weight.t())
+    out = h.new_empty(len(h), len(bias))
+    for call in choose("forward", len(h), h.shape[1], len(bias), h.dtype, without=("numpy",)).forward(h, weight, bias, out):
+        call()
+    return out
 
 
 def decode(model: Autoencoder, codes: Tensor, draw: Callable[[Distribution], Tensor] | None = None) -> Tensor:

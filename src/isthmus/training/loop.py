@@ -6,7 +6,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,7 +115,7 @@ class _Run:
         self.stale = 0
         self.step = 0
         self.seconds = 0.0
-        self.pending: list[dict[str, Tensor]] = []
+        self.pending: list[Mapping[str, Tensor | float]] = []
         self.sums: dict[str, float] = {}
         self.counted = 0
         self.held_out: tuple[Tensor, Tensor] | None = None
@@ -137,7 +137,7 @@ class _Run:
         if not self.pending:
             return {}
         names = list(self.pending[0])
-        table = self.world.mean(torch.stack([torch.stack([terms[name] for name in names]) for terms in self.pending]))
+        table = self.world.mean(_table([[terms[name] for name in names] for terms in self.pending]))
         values = cast("list[list[float]]", table.tolist())  # pyright: ignore[reportUnknownMemberType]
         self.pending = []
         for offset, row in enumerate(values):
@@ -232,6 +232,13 @@ class _Run:
         self.sums, self.counted = state["sums"], state["counted"]
         self.history = History(state["history"])
         self.batches.seek(self.step)
+
+
+def _table(values: list[list[Tensor | float]]) -> Tensor:
+    first = values[0][0]
+    if not isinstance(first, Tensor):
+        return torch.tensor(values, dtype=torch.float64)
+    return torch.stack([torch.as_tensor(value, device=first.device) for row in values for value in row]).view(len(values), -1)
 
 
 def _total(means: dict[str, float], weights: dict[str, float]) -> float:

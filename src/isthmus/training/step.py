@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import torch
@@ -17,8 +18,8 @@ from isthmus.training.world import World
 class Step(Protocol):
     """What the loop needs of an engine: make one step on a batch, and give and take its state."""
 
-    def __call__(self, x: Tensor, target: Tensor, context: Context) -> dict[str, Tensor]:
-        """Make one step; return the mean of each term and the weighted ``loss``, not synchronised with the device."""
+    def __call__(self, x: Tensor, target: Tensor, context: Context) -> Mapping[str, Tensor | float]:
+        """Make one step; return the mean of each term and the weighted ``loss``: numbers, or tensors not synchronised with the device."""
         ...
 
     def state(self) -> dict[str, Tensor]:

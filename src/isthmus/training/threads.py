@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
@@ -19,13 +21,24 @@ def small(model: nn.Module, rows: int) -> bool:
 
 @contextmanager
 def enough_threads(model: nn.Module, rows: int) -> Generator[None]:
-    """Run small steps on one thread, and give torch its number of threads back at the end.
+    """Run small steps on one thread, and give torch and NumPy's BLAS their numbers of threads back at the end.
 
     Threads that share a step of a few microseconds cost more than they save, and on a busy machine, where they wait for one
     another's turn, a hundred times more.
     """
+    with one_thread(small(model, rows)):
+        if torch.get_num_threads() > 1:
+            yield
+        else:
+            with one_blas_thread():
+                yield
+
+
+@contextmanager
+def one_thread(wanted: bool = True) -> Generator[None]:
+    """Run torch on one thread if wanted, and give it its number back at the end."""
     before = torch.get_num_threads()
-    if before == 1 or not small(model, rows):
+    if not wanted or before == 1:
         yield
         return
     torch.set_num_threads(1)
@@ -33,3 +46,11 @@ def enough_threads(model: nn.Module, rows: int) -> Generator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def one_blas_thread() -> Generator[None]:
+    """Hold NumPy's BLAS to one thread."""
+    pools: Any = importlib.import_module("threadpoolctl")  # comes with scikit-learn
+    with pools.ThreadpoolController().limit(limits=1, user_api="blas"):
+        yield

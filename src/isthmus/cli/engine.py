@@ -1,0 +1,60 @@
+"""What ``isthmus info --engine`` shows: which library makes which matrix product on this machine."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import torch
+from rich.table import Table
+
+from isthmus.cli import show
+from isthmus.training import probe
+from isthmus.training.kernels import PRODUCTS
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+TOLD = {"forward": "forward", "of_input": "gradient: input", "of_weight": "gradient: weight"}
+ORIGIN = {
+    "measured": "measured now, and kept",
+    "stored": "measured before, and kept",
+    "assumed": "assumed by the processor's maker: the file cannot be written",
+}
+
+
+def run(console: Console, again: bool) -> None:
+    """Show the kernels' rates for the numbers of threads that training uses here, measuring what is not known or, if asked, all."""
+    if again:
+        probe.forget()
+    threads = torch.get_num_threads()
+    console.print(show.facts({"processor": probe.processor(), "threads": threads, "torch": torch.__version__, "kept in": probe.path()}))
+    asked = os.environ.get(probe.VARIABLE, "auto")
+    for count in sorted({1, threads}):
+        torch.set_num_threads(count)
+        try:
+            found = probe.findings(count)
+        finally:
+            torch.set_num_threads(threads)
+        console.print(
+            f"\n{count} thread{'s' if count > 1 else ''}: GFLOP/s in float32 by million operations a product; {ORIGIN[found.origin]}; * is used",
+            soft_wrap=True,
+        )
+        console.print(_table(found, asked))
+    forced = f"set to {asked}" if asked != "auto" else f"not set: the quickest is used, plain unless another is {probe.WIN - 1:.0%} quicker"
+    console.print(f"\n{probe.VARIABLE} is {forced}.", soft_wrap=True)
+
+
+def _table(found: probe.Findings, asked: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("product")
+    table.add_column("kernel")
+    for size in probe.SIZES:
+        table.add_column(f"{probe.operations(size) / 1e6:.2g}", justify="right", no_wrap=True)
+    for product in PRODUCTS:
+        for name, rates in found.rates[product].items():
+            used = [asked == name or (asked == "auto" and found.best(product, probe.operations(size)) == name) for size in probe.SIZES]
+            figures = "-" if found.origin == "assumed" else ""
+            cells = [f"{figures or f'{rate / 1e9:.0f}'}{'*' if star else ' '}" for rate, star in zip(rates, used, strict=True)]
+            table.add_row(TOLD[product] if name == "plain" else "", name, *cells)
+    return table
