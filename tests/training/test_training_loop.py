@@ -353,6 +353,7 @@ def process_state() -> dict[str, Any]:
         "deterministic": torch.are_deterministic_algorithms_enabled(),
         "gradients": torch.is_grad_enabled(),
         "matmul": torch.get_float32_matmul_precision(),
+        "products": [part.fp32_precision for part in (torch.backends.mkldnn.matmul, torch.backends.cuda.matmul, torch.backends.cudnn.conv)],
         "autocast": torch.is_autocast_enabled("cpu"),
         "anomaly": torch.is_anomaly_enabled(),
         "handler": signal.getsignal(signal.SIGINT),
@@ -361,7 +362,7 @@ def process_state() -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
 @pytest.mark.parametrize("name", ["undercomplete", "variational", "denoising", "sparse topk"])
 def test_a_fit_changes_no_state_of_the_process(make: Any, rows: Tensor, name: str, precision: str) -> None:
     model, objective = make(name)
@@ -414,7 +415,7 @@ def test_no_held_out_row_is_the_same_as_none(make: Any, rows: Tensor) -> None:
         ({"clip": 0.0}, "clip must be a finite number above 0"),
         ({"optimiser": "sgd"}, "optimiser must be one of adam, adamw, not 'sgd'"),
         ({"schedule": "zigzag"}, "schedule must be one of cosine, linear, constant"),
-        ({"precision": "fp8"}, "precision must be one of fp32, bf16"),
+        ({"precision": "fp8"}, "precision must be one of fp32, tf32, bf16"),
         ({"batch": 33, "devices": 2}, r"batch \(33\) must be a multiple of devices \(2\)"),
     ],
 )
@@ -453,7 +454,7 @@ def test_automatic_device() -> None:
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_gpu(make: Any, rows: Tensor, name: str, precision: str, tmp_path: Path) -> None:
     model, objective = make(name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,6 +10,7 @@ from rich.table import Table
 from isthmus.cli import show
 from isthmus.training import probe
 from isthmus.training.kernels import PRODUCTS
+from isthmus.training.threads import threads
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,21 +25,16 @@ ORIGIN = {
 
 def run(console: Console, again: bool) -> None:
     """Show the kernels' rates for the numbers of threads that training uses here, measuring what is not known or, if asked, all."""
+    asked = probe.asked()
     if again:
         probe.forget()
-    threads = torch.get_num_threads()
-    console.print(show.facts({"processor": probe.processor(), "threads": threads, "torch": torch.__version__, "kept in": probe.path()}))
-    asked = os.environ.get(probe.VARIABLE, "auto")
-    for count in sorted({1, threads}):
-        torch.set_num_threads(count)
-        try:
+    here = torch.get_num_threads()
+    console.print(show.facts({"processor": probe.processor(), "threads": here, "torch": torch.__version__, "kept in": probe.path()}))
+    for count in sorted({1, here}):
+        with threads(count):
             found = probe.findings(count)
-        finally:
-            torch.set_num_threads(threads)
-        console.print(
-            f"\n{count} thread{'s' if count > 1 else ''}: GFLOP/s in float32 by million operations a product; {ORIGIN[found.origin]}; * is used",
-            soft_wrap=True,
-        )
+        head = f"\n{count} thread{'s' if count > 1 else ''}: GFLOP/s in float32, by million operations a product"
+        console.print(f"{head}; {ORIGIN[found.origin]}; * is used", soft_wrap=True)
         console.print(_table(found, asked))
     forced = f"set to {asked}" if asked != "auto" else f"not set: the quickest is used, plain unless another is {probe.WIN - 1:.0%} quicker"
     console.print(f"\n{probe.VARIABLE} is {forced}.", soft_wrap=True)
@@ -50,7 +45,8 @@ def _table(found: probe.Findings, asked: str) -> Table:
     table.add_column("product")
     table.add_column("kernel")
     for size in probe.SIZES:
-        table.add_column(f"{probe.operations(size) / 1e6:.2g}", justify="right", no_wrap=True)
+        millions = probe.operations(size) / 1e6
+        table.add_column(f"{millions:.{0 if millions > 10 else 2}f}", justify="right", no_wrap=True)
     for product in PRODUCTS:
         for name, rates in found.rates[product].items():
             used = [asked == name or (asked == "auto" and found.best(product, probe.operations(size)) == name) for size in probe.SIZES]

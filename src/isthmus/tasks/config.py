@@ -63,7 +63,7 @@ class Config:
     held_out: float | None = _setting("Training", "share of the rows that is held out, 0 for none")
     seed: int | None = _setting("Training", "decides everything random")
     device: str | None = _setting("Training", "where to compute: auto, cpu, cuda or cuda:1")
-    precision: str | None = _setting("Training", "arithmetic of the networks: fp32 or bf16")
+    precision: str | None = _setting("Training", "arithmetic of the networks: fp32, tf32 (GPUs) or bf16")
     devices: int | None = _setting("Training", "processes that share each batch")
 
     @classmethod

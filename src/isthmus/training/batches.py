@@ -15,7 +15,17 @@ from isthmus.training.world import World
 
 
 class Rows(Protocol):
-    """Training rows that are too many for memory, such as `isthmus.data.Stream`."""
+    """Training rows that are too many for memory, such as `isthmus.data.Stream`.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Shape of one row.
+
+    Notes
+    -----
+    ``batches`` must give the same for the same seed, wherever it starts: this is what lets a run go on in mid-epoch.
+    """
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ from isthmus.errors import ConfigError
 
 OPTIMISERS = ("adam", "adamw")
 SCHEDULES = ("cosine", "linear", "constant")
-PRECISIONS = ("fp32", "bf16")
+PRECISIONS = ("fp32", "tf32", "bf16")
 LOWEST = {"steps": 1, "batch": 1, "warmup": 0, "patience": 1, "evaluate_every": 1, "seed": 0, "devices": 1}
 SEEDS = 1 << 43  # the order of the rows takes the seed and, in 20 bits more, the epoch
 
@@ -45,8 +45,9 @@ class TrainingConfig:
         Decides the order of the rows and every draw.
     device : str
         ``"auto"`` (a GPU if there is one), ``"cpu"``, ``"cuda"``, ``"cuda:1"`` ...
-    precision : {"fp32", "bf16"}
-        ``"bf16"`` runs the networks in bfloat16 where that is safe; weights and losses stay float32.
+    precision : {"fp32", "tf32", "bf16"}
+        ``"tf32"`` lets GPUs round the factors of products to 10 bits, ``"bf16"`` runs the networks in bfloat16 where that is safe;
+        weights and losses stay float32.
     devices : int
         Processes that share each batch. More than one needs ``torchrun``.
 

@@ -34,7 +34,7 @@ def fits(model: Autoencoder, objective: Objective, config: TrainingConfig, world
     nets = all(type(net) is MLP and net.activation in ACTIVATIONS for net in (model.encoder, model.decoder))
     likelihood = type(model.likelihood) is Gaussian and model.likelihood.mode != "predicted"
     trained = all(p.requires_grad for p in model.parameters()) and not any(True for _ in objective.parameters())
-    return nets and likelihood and trained and _known_code(model, objective) and config.precision == "fp32" and world.device.type == "cpu"
+    return nets and likelihood and trained and _known_code(model, objective) and config.precision != "bf16" and world.device.type == "cpu"
 
 
 def _known_code(model: Autoencoder, objective: Objective) -> bool:

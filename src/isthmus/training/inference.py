@@ -14,7 +14,7 @@ from isthmus.models import Autoencoder
 from isthmus.nn import MLP
 from isthmus.objectives import Context, Objective
 from isthmus.training.probe import choose
-from isthmus.training.threads import one_thread, small
+from isthmus.training.threads import small, threads
 
 DRAWS = 16
 ROWS = 4096
@@ -76,7 +76,8 @@ def encode(model: Autoencoder, rows: Tensor, size: int | None = None) -> Tensor:
     encoder = _dense_encoder(model)
     if encoder is None:
         return in_batches(lambda x: model.encode(x).mean, rows, _device(model), size)
-    with one_thread(small(model, min(len(rows), size or ROWS) // PASSES)):
+    few = small(model, min(len(rows), size or ROWS) // PASSES)
+    with threads(1 if few else torch.get_num_threads()):
         return in_batches(encoder, rows, _device(model), size)
 
 

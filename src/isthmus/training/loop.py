@@ -21,6 +21,7 @@ from isthmus.errors import DataError, TrainingError
 from isthmus.models import Autoencoder
 from isthmus.objectives import Context, Objective
 from isthmus.training import checkpoint as checkpoints
+from isthmus.training.arithmetic import arithmetic
 from isthmus.training.batches import Rows, make_batches
 from isthmus.training.callbacks import Callback
 from isthmus.training.config import TrainingConfig
@@ -323,7 +324,8 @@ def fit(
         watcher.started(run.config, run.step)
     stopped = "diverged"
     try:
-        with _Interrupt() as interrupt, enough_threads(model, run.batch // run.world.size):
+        rounding = arithmetic(run.config.precision, run.world.device)
+        with _Interrupt() as interrupt, enough_threads(model, run.batch // run.world.size), rounding:
             stopped, seconds = _train(run, step, interrupt, watchers, path, key)
     except TrainingError as error:
         if run.best_step:

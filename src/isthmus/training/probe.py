@@ -87,15 +87,24 @@ def choose(product: str, rows: int, width_in: int, width_out: int, dtype: torch.
     ConfigError
         If the environment variable ISTHMUS_ENGINE names no kernel.
     """
-    asked = os.environ.get(VARIABLE, "auto")
-    if asked not in ("auto", *KERNELS):
-        raise ConfigError(f"{VARIABLE} must be auto or one of {', '.join(KERNELS)}, not {asked!r}")
-    name = "plain"
-    if asked != "auto":
-        name = asked
-    elif dtype == torch.float32:
+    name = asked()
+    if name == "auto" and dtype == torch.float32:
         name = findings(torch.get_num_threads()).best(product, operations((rows, width_in, width_out)))
     return KERNELS[name if name in usable() and name not in without else "plain"]
+
+
+def asked() -> str:
+    """Return the kernel that the environment variable ISTHMUS_ENGINE asks for, or auto.
+
+    Raises
+    ------
+    ConfigError
+        If it names none.
+    """
+    name = os.environ.get(VARIABLE, "auto")
+    if name not in ("auto", *KERNELS):
+        raise ConfigError(f"{VARIABLE} must be auto or one of {', '.join(KERNELS)}, not {name!r}")
+    return name
 
 
 @cache

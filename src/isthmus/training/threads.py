@@ -26,7 +26,7 @@ def enough_threads(model: nn.Module, rows: int) -> Generator[None]:
     Threads that share a step of a few microseconds cost more than they save, and on a busy machine, where they wait for one
     another's turn, a hundred times more.
     """
-    with one_thread(small(model, rows)):
+    with threads(1 if small(model, rows) else torch.get_num_threads()):
         if torch.get_num_threads() > 1:
             yield
         else:
@@ -35,13 +35,13 @@ def enough_threads(model: nn.Module, rows: int) -> Generator[None]:
 
 
 @contextmanager
-def one_thread(wanted: bool = True) -> Generator[None]:
-    """Run torch on one thread if wanted, and give it its number back at the end."""
+def threads(count: int) -> Generator[None]:
+    """Run torch on so many threads, and give it its number back at the end."""
     before = torch.get_num_threads()
-    if not wanted or before == 1:
+    if count == before:
         yield
         return
-    torch.set_num_threads(1)
+    torch.set_num_threads(count)
     try:
         yield
     finally:
