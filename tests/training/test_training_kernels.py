@@ -42,13 +42,16 @@ def test_products_are_those_of_the_formula(name: str, rows: int, a: int, b: int,
     out, of_h, of_weight = (torch.full(s, torch.nan, dtype=dtype) for s in ((rows, b), (rows, a), (b, a)))
     kernel = KERNELS[name]
     calls = kernel.forward(h, weight, bias, out) + kernel.of_input(gradient, weight, of_h) + kernel.of_weight(gradient, h, of_weight)
+    of_bias = torch.full((b,), torch.nan, dtype=dtype)
+    calls += kernel.of_bias(gradient, of_bias)
     before = torch.backends.mkldnn.matmul.fp32_precision
     for _ in range(2):
         for call in calls:
             call()
     exact = (h.double() @ weight.double().T + bias.double(), gradient.double() @ weight.double(), gradient.double().T @ h.double())
     limit = 3e-6 if dtype == torch.float32 else 1e-14
-    for found, wanted in zip((out, of_h, of_weight), exact, strict=True):
+    exact = (*exact, gradient.double().sum(0))
+    for found, wanted in zip((out, of_h, of_weight, of_bias), exact, strict=True):
         assert float((found.double() - wanted).norm() / wanted.norm()) < limit
     assert torch.backends.mkldnn.matmul.fp32_precision == before
 

@@ -58,13 +58,16 @@ class FusedAdam:
     def step(self, learning_rate: float) -> None:
         """Change the parameters that have a gradient."""
         lists = (self.parameters, [p.grad for p in self.parameters], self.first, self.second, self.counts)
-        if None in lists[1]:
+        if any(gradient is None for gradient in lists[1]):
             chosen = [i for i, gradient in enumerate(lists[1]) if gradient is not None]
             lists = [[values[i] for i in chosen] for values in lists]
         params, grads, first, second, counts = lists
         if not params:
             return
-        torch._foreach_add_(counts, 1)  # pyright: ignore
+        if len(counts) == 1:
+            counts[0].add_(1)
+        else:
+            torch._foreach_add_(counts, 1)  # pyright: ignore
         self.kernel(
             params,
             grads,

@@ -99,15 +99,11 @@ class _Tape:
             kept = torch.zeros_like(out) if part.needs_input else out
             forward.append(part.apply(out, kept))
             undo.append(part.revert(of_out, out, kept))
-        undo += choose("of_weight", *size, h.dtype).of_weight(of_out, h, layers.of_weights[i])
-        undo.append(_column_sums(of_out, layers.of_biases[i]))
+        kernel = choose("of_weight", *size, h.dtype)
+        undo += kernel.of_weight(of_out, h, layers.of_weights[i]) + kernel.of_bias(of_out, layers.of_biases[i])
         if of_h is not None:
             undo += choose("of_input", *size, h.dtype).of_input(of_out, weight, of_h)
         return undo
-
-
-def _column_sums(values: Tensor, out: Tensor) -> Call:
-    return lambda: torch.sum(values, 0, out=out)
 
 
 def _play(calls: Sequence[Call]) -> None:

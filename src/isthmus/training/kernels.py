@@ -31,6 +31,10 @@ class Kernel(Protocol):
         """Return calls that put ``gradient.T @ h`` into `out`, shapes (n, b), (n, a) and (b, a)."""
         ...
 
+    def of_bias(self, gradient: Tensor, out: Tensor) -> list[Call]:
+        """Return calls that put the sums of the columns of `gradient` into `out`, shapes (n, b) and (b,)."""
+        ...
+
 
 class Plain:
     """`torch.mm` as it comes, MKL on most processors."""
@@ -49,6 +53,10 @@ class Plain:
         """Return calls that put ``gradient.T @ h`` into `out`."""
         return [partial(torch.mm, gradient.t(), h, out=out)]
 
+    def of_bias(self, gradient: Tensor, out: Tensor) -> list[Call]:
+        """Return calls that put the sums of the columns of `gradient` into `out`."""
+        return [lambda: torch.sum(gradient, 0, out=out)]
+
 
 class NumPy:
     """`numpy.matmul` on the same memory: less work a call, which counts where the products are small."""
@@ -66,6 +74,11 @@ class NumPy:
     def of_weight(self, gradient: Tensor, h: Tensor, out: Tensor) -> list[Call]:
         """Return calls that put ``gradient.T @ h`` into `out`."""
         return [partial(np.matmul, gradient.numpy().T, h.numpy(), out.numpy())]
+
+    def of_bias(self, gradient: Tensor, out: Tensor) -> list[Call]:
+        """Return calls that put the sums of the columns of `gradient` into `out`."""
+        ones = torch.ones(len(gradient), dtype=gradient.dtype).numpy()
+        return [partial(np.matmul, ones, gradient.numpy(), out.numpy())]
 
 
 class OneDNN:
@@ -91,6 +104,10 @@ class OneDNN:
     def of_weight(self, gradient: Tensor, h: Tensor, out: Tensor) -> list[Call]:
         """Return calls that put ``gradient.T @ h`` into `out`."""
         return [partial(_through_onednn, call) for call in self.plain.of_weight(gradient, h, out)]
+
+    def of_bias(self, gradient: Tensor, out: Tensor) -> list[Call]:
+        """Return calls that put the sums of the columns of `gradient` into `out`."""
+        return self.plain.of_bias(gradient, out)
 
 
 def _through_onednn(call: Call) -> None:
