@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
-from _tasks import LEARNING_RATE, Array, Task
+from _tasks import LEARNING_RATE, Array, Role, Task
 
 
-def train(family: str, x: Array, widths: tuple[int, ...], batch: int, epochs: int, learning_rate: float) -> Any:
-    """Train widths[0]-...-widths[-1]-...-widths[0], ReLU between layers, Adam, shuffled; no held-out part, no early stop.
+def build(task: Task) -> tuple[Any, Any]:
+    """Model and objective of widths[0]-...-widths[-1]-...-widths[0] with ReLU between layers, or of the default conv net with SiLU.
 
     The loss is half the squared error (and, for a VAE, the KL to the standard normal), summed per row.
     """
@@ -20,17 +20,26 @@ def train(family: str, x: Array, widths: tuple[int, ...], batch: int, epochs: in
     from isthmus.families import Architecture, get
     from isthmus.fields import Field
     from isthmus.nn import materialise
+
+    dense = Architecture(network="mlp", hidden=task.widths[1:-1], activation="relu")
+    architecture = Architecture(network="conv") if task.channels else dense
+    field = Field("x", "picture" if task.channels else "numbers", task.shape)
+    family = "variational" if task.kind == "vae" else "undercomplete"
+    with torch.device("meta"):
+        parts = get(family)([field], latent=task.code, architecture=architecture, likelihood="gaussian", likelihood_scale=1.0)
+    return materialise(parts[0], 0), parts[1]
+
+
+def train(task: Task, epochs: int) -> Any:
+    """Adam at a constant rate, shuffled; no held-out part, no early stop."""
+    import torch
+
     from isthmus.training import TrainingConfig, fit
 
-    architecture = Architecture(network="mlp", hidden=widths[1:-1], activation="relu")
-    with torch.device("meta"):
-        model, objective = get(family)(
-            [Field("x", "numbers", (widths[0],))], latent=widths[-1], architecture=architecture, likelihood="gaussian", likelihood_scale=1.0
-        )
-    materialise(model, 0)
-    steps = epochs * (len(x) // batch)
-    config = TrainingConfig(steps=steps, batch=batch, learning_rate=learning_rate, schedule="constant", evaluate_every=steps, device="cpu")
-    fit(model, objective, torch.from_numpy(x), config=config)
+    model, objective = build(task)
+    steps = epochs * (task.rows // task.batch)
+    settings: dict[str, Any] = {"learning_rate": LEARNING_RATE, "schedule": "constant", "evaluate_every": steps, "device": "cpu"}
+    fit(model, objective, torch.from_numpy(task.data), config=TrainingConfig(steps=steps, batch=task.batch, **settings))
     return model
 
 
@@ -73,6 +82,7 @@ class FittedIsthmus:
 class Isthmus:
     name = "isthmus"
     note = "this library"
+    role: Role = "ours"
 
     def missing(self) -> str | None:
         return None if find_spec("isthmus") else "isthmus is not installed; pip install -e ."
@@ -81,8 +91,7 @@ class Isthmus:
         return True
 
     def fit(self, task: Task, epochs: int) -> FittedIsthmus:
-        family = "variational" if task.kind == "vae" else "undercomplete"
-        return FittedIsthmus(train(family, task.data, task.widths, task.batch, epochs, LEARNING_RATE))
+        return FittedIsthmus(train(task, epochs))
 
 
 OURS = [Isthmus()]

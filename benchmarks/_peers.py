@@ -10,8 +10,8 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from _loops import count, encode_slices, mlp
-from _tasks import LEARNING_RATE, Array, Task
+from _loops import count, decoder_layers, encode_slices, encoder_layers
+from _tasks import LEARNING_RATE, Array, Role, Task
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 INSTALL = "see the head of benchmarks/requirements.txt"
 
 
-def _missing(package: str) -> str | None:
+def missing(package: str) -> str | None:
     return f"{package} is not installed; {INSTALL}" if find_spec(package) is None else None
 
 
@@ -54,7 +54,7 @@ def _pythae_networks(task: Task) -> tuple[Any, Any]:
     class Encoder(BaseEncoder):
         def __init__(self) -> None:
             super().__init__()
-            self.layers = mlp((*task.widths[:-1], task.code * (2 if variational else 1)))
+            self.layers = encoder_layers(task)
 
         def forward(self, x: Tensor) -> ModelOutput:
             if not variational:
@@ -65,7 +65,7 @@ def _pythae_networks(task: Task) -> tuple[Any, Any]:
     class Decoder(BaseDecoder):
         def __init__(self) -> None:
             super().__init__()
-            self.layers = mlp(task.widths[::-1])
+            self.layers = decoder_layers(task)
 
         def forward(self, z: Tensor) -> ModelOutput:
             return ModelOutput(reconstruction=self.layers(z))
@@ -75,10 +75,11 @@ def _pythae_networks(task: Task) -> tuple[Any, Any]:
 
 class Pythae:
     name = "pythae"
+    role: Role = "peer"
     note = "BaseTrainer, own encoder and decoder; progress bar off. It copies the model after each epoch that improves the loss"
 
     def missing(self) -> str | None:
-        return _missing("pythae")
+        return missing("pythae")
 
     def supports(self, _task: Task, /) -> bool:
         return True
@@ -98,7 +99,7 @@ class Pythae:
         parts: tuple[Any, Any] = (VAE, VAEConfig) if task.kind == "vae" else (AE, AEConfig)
         model, config = parts
         encoder, decoder = _pythae_networks(task)
-        return model(config(input_dim=(task.widths[0],), latent_dim=task.code), encoder=encoder, decoder=decoder)
+        return model(config(input_dim=task.shape, latent_dim=task.code), encoder=encoder, decoder=decoder)
 
     def _trainer(self, model: Any, task: Task, epochs: int, folder: str) -> Any:
         import torch
@@ -119,13 +120,14 @@ class Pythae:
 
 class PyOD:
     name = "pyod"
+    role: Role = "peer"
     note = "no batch norm, dropout, weight decay, scaling; AutoEncoder: ReLU on the code too; encoding by its inner module"
 
     def missing(self) -> str | None:
-        return _missing("pyod")
+        return missing("pyod")
 
-    def supports(self, _task: Task, /) -> bool:
-        return True
+    def supports(self, task: Task, /) -> bool:
+        return not task.channels
 
     def fit(self, task: Task, epochs: int) -> FittedTorch:
         common: dict[str, Any] = {
@@ -194,13 +196,14 @@ class FittedSklearn:
 
 class SklearnMLP:
     name = "scikit-learn"
+    role: Role = "peer"
     note = "MLPRegressor.fit(X, X) in float32, no penalty, no early stop; a ReLU on the code too; AE only; encoding by hand from coefs_"
 
     def missing(self) -> str | None:
-        return _missing("sklearn")
+        return missing("sklearn")
 
     def supports(self, task: Task, /) -> bool:
-        return task.kind == "ae"
+        return task.kind == "ae" and not task.channels
 
     def fit(self, task: Task, epochs: int) -> FittedSklearn:
         from sklearn.exceptions import ConvergenceWarning

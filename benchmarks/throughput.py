@@ -6,29 +6,28 @@ import argparse
 import json
 import os
 import platform
-import subprocess
-import sys
-import tempfile
 import time
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import _summary as summary
+from _process import pin, spawn
+
 if TYPE_CHECKING:
     from _measure import Lane
     from _tasks import Contender, Task
 
-QUICK_TASKS = ("image-ae-128", "image-vae-1024", "table-ae-128")
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
-PACKAGES = ("isthmus", "torch", "numpy", "scikit-learn", "pythae", "pyod")
+QUICK_TASKS = ("image-ae-128", "table-ae-128")
+PACKAGES = ("isthmus", "torch", "numpy", "jax", "keras", "lightning", "scikit-learn", "pythae", "pyod")
 COLUMNS = ("contender", "train rows/s", "+-", "x loop", "of GEMM", "encode rows/s", "+-", "x loop", "of GEMM", "error: 1 epoch", "end")
 FORMAT = "{:<24}{:>13}{:>6}{:>8}{:>9}{:>15}{:>6}{:>8}{:>9}{:>16}{:>8}"
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="three tasks, fewer rows, fewer rounds: under 90 s")
+    parser.add_argument("--quick", action="store_true", help="two tasks, fewer rows, fewer rounds")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="thread counts, one process each (default: 1 2)")
     parser.add_argument("--rounds", type=int, help="least number of interleaved repeats (default: 5, quick: 3)")
     parser.add_argument("--seconds", type=float, help="repeat until a task has used so many (default: 20, quick: 3)")
@@ -57,11 +56,14 @@ def chosen_tasks(options: argparse.Namespace) -> list[Task]:
 
 def chosen_contenders(options: argparse.Namespace) -> list[Contender]:
     """The tight loop first: it is the floor of every ratio."""
+    from _jax import JAX
+    from _keras import KERAS
+    from _lightning import LIGHTNING
     from _loops import LOOPS
     from _ours import OURS
     from _peers import PEERS
 
-    wanted = [c for c in (*LOOPS[1:], *OURS, *PEERS) if chosen(c.name, options.contenders)]
+    wanted = [c for c in (*LOOPS[1:], *JAX, *OURS, *PEERS, *LIGHTNING, *KERAS) if chosen(c.name, options.contenders)]
     present: list[Contender] = [LOOPS[0]]
     for contender in wanted:
         reason = contender.missing()
@@ -81,6 +83,7 @@ def rows(lanes: list[Lane], peak: float) -> list[dict[str, Any]]:
         found.append(
             {
                 "contender": lane.contender.name,
+                "role": lane.contender.role,
                 "parameters": lane.parameters,
                 "short_epochs": lane.epochs,
                 "training": asdict(figure(lane.training, floor.training, task.training_flops, peak)),
@@ -92,9 +95,8 @@ def rows(lanes: list[Lane], peak: float) -> list[dict[str, Any]]:
 
 
 def show(task: Task, found: list[dict[str, Any]]) -> None:
-    widths = "-".join(map(str, (*task.widths, *task.widths[-2::-1])))
     repeats = len(found[0]["training"]["rounds"])
-    print(f"\n{task.name}: {widths}, batch {task.batch}, {task.rows} rows, {task.parameters:,} parameters each, {repeats} rounds")
+    print(f"\n{task.name}: {task.label}, batch {task.batch}, {task.rows} rows, {task.parameters:,} parameters each, {repeats} rounds")
     print(FORMAT.format(*COLUMNS))
     for row in found:
         cells = [row["contender"]]
@@ -110,12 +112,13 @@ def work(options: argparse.Namespace) -> None:
     import logging
 
     from _measure import Plan, race
-    from _tasks import gemm_peak
+    from _peak import best_float32, gemm_peaks, tell
 
     logging.disable(logging.WARNING)
     (threads,) = options.threads
-    peak = gemm_peak()
-    print(f"\n=== {threads} thread{'s' * (threads > 1)}: torch.mm reaches {peak / 1e9:.0f} GFLOP/s in float32 ===")
+    place, peaks = pin(threads), gemm_peaks()
+    peak = best_float32(peaks)
+    print(f"\n=== {threads} thread{'s' * (threads > 1)}, {place}: {tell(peaks)} ===", flush=True)
     contenders = chosen_contenders(options)
     plan = Plan(options.rounds, options.seconds, run=0.06 if options.quick else 0.15)
     results: list[dict[str, Any]] = []
@@ -124,18 +127,8 @@ def work(options: argparse.Namespace) -> None:
         show(task, found)
         results.append({"task": task.name, "batch": task.batch, "rows": task.rows, "contenders": found})
     notes = {c.name: c.note for c in contenders}
-    options.worker.write_text(json.dumps({"threads": threads, "gemm_flops": peak, "notes": notes, "tasks": results}))
-
-
-def spawn(threads: int) -> dict[str, Any]:
-    """Run this script again as a worker whose libraries see the thread count from their start."""
-    environment = os.environ | dict.fromkeys(THREAD_VARIABLES, str(threads)) | {"TQDM_DISABLE": "1"}
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "result.json"
-        # of a repeated option, argparse keeps the last
-        command = [sys.executable, __file__, *sys.argv[1:], "--threads", str(threads), "--worker", str(out)]
-        subprocess.run(command, env=environment, check=True)
-        return json.loads(out.read_text())
+    rates = {name: found._asdict() for name, found in peaks.items()}
+    options.worker.write_text(json.dumps({"threads": threads, "gemm_flops": rates, "notes": notes, "tasks": results}))
 
 
 def versions() -> dict[str, str]:
@@ -155,7 +148,8 @@ def main() -> None:
         return
     start, known = time.perf_counter(), versions()
     print(", ".join(f"{name} {number}" for name, number in known.items()), flush=True)
-    results = [spawn(threads) for threads in options.threads]
+    results = [spawn(__file__, threads) for threads in options.threads]
+    summary.show(results)
     print("\nnotes")
     for name, note in results[0]["notes"].items():
         print(f"  {name}: {note}")
