@@ -12,7 +12,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from isthmus.artifact import Artifact
-    from isthmus.data import read
+    from isthmus.data import open_dataset, read
     from isthmus.estimators import (
         Autoencoder,
         DenoisingAutoencoder,
@@ -34,6 +34,7 @@ _WHERE = {
     "SparseAutoencoder": "isthmus.estimators",
     "VariationalAutoencoder": "isthmus.estimators",
     "fit": "isthmus.tasks.fit",
+    "open_dataset": "isthmus.data",
     "read": "isthmus.data",
 }
 
@@ -48,6 +49,7 @@ __all__ = [
     "__version__",
     "fit",
     "load",
+    "open_dataset",
     "read",
 ]
 

@@ -62,6 +62,29 @@ def atomic_path(path: str | os.PathLike[str], *, overwrite: bool = True) -> Gene
             temporary.unlink(missing_ok=True)
 
 
+def hold(folder: Path) -> int | None:
+    """Hold a folder against other processes for as long as the returned handle is open; None where there are no such locks.
+
+    Raises
+    ------
+    BlockingIOError
+        If another process holds it.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return None
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(handle)
+        if isinstance(error, BlockingIOError):
+            raise
+        return None
+    return handle
+
+
 def _check_target(target: Path, overwrite: bool) -> None:
     if target.is_dir():
         raise DataError(f"cannot write {target}: a folder of that name is there. Choose another name, or a file inside the folder")

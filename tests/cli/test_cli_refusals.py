@@ -65,10 +65,10 @@ FLAGS = {
     ("--likelihood", "bernoulli"): "use --likelihood gaussian",
     ("--likelihood-scale", "foo"): "--likelihood-scale must be a positive number or one of one, per_value, predicted, not 'foo'",
     ("--likelihood-scale", "-1"): "--likelihood-scale must be a positive number",
-    ("--scaling", "foo"): "--scaling must be one of auto, standard, unit, none, not 'foo'",
+    ("--scaling", "foo"): "--scaling must be one of auto, standard, robust, unit, none, not 'foo'",
     ("--optimiser", "foo"): "--optimiser must be one of adam, adamw, not 'foo'",
     ("--schedule", "foo"): "--schedule must be one of cosine, linear, constant, not 'foo'",
-    ("--precision", "fp16"): "--precision must be one of fp32, bf16, not 'fp16'",
+    ("--precision", "fp16"): "--precision must be one of fp32, tf32, bf16, not 'fp16'",
     ("--device", "foo"): "use --device cpu",
     ("--beta", "2"): "--beta does not apply to the family 'undercomplete'",
     ("--family", "variational", "--beta", "-2"): "--beta must be at least 0, not -2.0",
@@ -178,7 +178,6 @@ def test_outputs_that_cannot_be_written_are_refused_first(refused, files, models
     (tmp_path / "file").write_text("")
     (tmp_path / "folder.csv").mkdir()
     for out, told in (
-        ("codes", "must end in one of .csv,"),
         ("codes.xlsx", "must end in one of .csv,"),
         ("codes.png", "must end in one of .csv,"),
         ("folder.csv", "a folder of that name is there"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,36 @@ def test_the_setting_of_onednn_is_put_back_after_an_error() -> None:
     call = KERNELS["onednn"].of_input(torch.ones(2, 3), torch.ones(4, 5), torch.ones(2, 5))[0]
     with pytest.raises(RuntimeError):
         call()
+    assert torch.backends.mkldnn.matmul.fp32_precision == before
+
+
+def test_threads_that_multiply_at_once_leave_the_setting_as_it_was() -> None:
+    before = torch.backends.mkldnn.matmul.fp32_precision
+    inside = threading.Barrier(2)
+
+    def product() -> None:
+        for call in KERNELS["onednn"].of_input(torch.ones(8, 8), torch.ones(8, 8), torch.ones(8, 8)):
+            for _ in range(50):
+                inside.wait()
+                call()
+
+    others = [threading.Thread(target=product) for _ in range(2)]
+    for thread in others:
+        thread.start()
+    for thread in others:
+        thread.join()
+    assert torch.backends.mkldnn.matmul.fp32_precision == before
+
+
+def test_a_second_thread_that_leaves_last_puts_it_back() -> None:
+    from isthmus.training.kernels import _ALLOWED
+
+    before = torch.backends.mkldnn.matmul.fp32_precision
+    _ALLOWED.__enter__()
+    _ALLOWED.__enter__()
+    _ALLOWED.__exit__()
+    assert torch.backends.mkldnn.matmul.fp32_precision == "bf16"
+    _ALLOWED.__exit__()
     assert torch.backends.mkldnn.matmul.fp32_precision == before
 
 

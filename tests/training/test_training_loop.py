@@ -130,7 +130,7 @@ def test_early_stopping_restores_the_best(make: Any, rows: Tensor) -> None:
 
 def test_patience_begins_anew_with_every_better_loss(make: Any, rows: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     losses = iter([5.0, 6.0, 6.0, 4.0, 5.0, 5.0, 3.0, 3.0, 3.0, 3.0, 1.0])
-    monkeypatch.setattr("isthmus.training.loop._Run.evaluate", lambda run: {"reconstruction": next(losses)})
+    monkeypatch.setattr("isthmus.training.loop.Run.evaluate", lambda run: {"reconstruction": next(losses)})
     result = fit(*make("undercomplete"), rows, config=config(steps=5000, evaluate_every=10, patience=3))
     assert (result.stopped, result.best_step, result.steps, result.best_loss) == ("early", 70, 100, 3.0)
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from isthmus.errors import ArtifactError
+from isthmus.files import hold
 
 CONFIG, MODEL, PREPROCESSOR, README = "config.json", "model.safetensors", "preprocessor.safetensors", "README.md"
 TENSORS = (MODEL, PREPROCESSOR)
@@ -120,16 +121,9 @@ def _is_ours(config: Path, name: str) -> bool:
 def _lock(folder: Path) -> int | None:
     """Hold a folder for as long as the returned handle is open; None if another process holds it, or there are no locks here."""
     try:
-        import fcntl
-    except ImportError:
+        return hold(folder)
+    except BlockingIOError:
         return None
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(handle)
-        return None
-    return handle
 
 
 def _sweep(path: Path) -> None:

@@ -11,13 +11,14 @@ import typer
 
 from isthmus import __version__
 from isthmus.cli.flags import parse_reading, parse_settings, with_settings
+from isthmus.cli.many import fit_many
 from isthmus.errors import ArtifactError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from isthmus.artifact import Artifact
-    from isthmus.data import Source
+    from isthmus.data import Dataset, Source
 
 app = typer.Typer(
     name="isthmus",
@@ -30,10 +31,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Data = Annotated[Path, typer.Argument(help="A .csv, .parquet, .npy or .npz file, or a folder of pictures.", metavar="DATA")]
+Data = Annotated[
+    Path, typer.Argument(help="A .csv, .parquet, .npy or .npz file, or a folder of Parquet files or pictures.", metavar="DATA")
+]
 Model = Annotated[Path, typer.Argument(help="Folder of a saved model.", metavar="MODEL")]
 Key = Annotated[str | None, typer.Option(help="Which array of an .npz file.", metavar="TEXT")]
 OnError = Annotated[str, typer.Option("--on-error", help="What to do about unreadable pictures: refuse or skip.", metavar="TEXT")]
+Ids = Annotated[str | None, typer.Option(help="Column with the rows' names, to be written beside the results.", metavar="COLUMN")]
+Stream = Annotated[
+    str, typer.Option(help="Whether rows are read as they are needed, for data larger than memory: auto, always or never.", metavar="TEXT")
+]
 Seed = Annotated[int, typer.Option(help="Decides everything random.", min=0, metavar="N")]
 Steps = Annotated[int | None, typer.Option(help="Optimiser steps at most for each, for a quick look.", min=1, metavar="N")]
 
@@ -149,6 +156,9 @@ def fit(
     raise typer.Exit(fitting.run(job, _console()))
 
 
+app.command("fit-many")(fit_many)
+
+
 def _load(model: Path) -> Artifact:
     from isthmus.artifact import Artifact
 
@@ -157,16 +167,10 @@ def _load(model: Path) -> Artifact:
     return Artifact.load(model)
 
 
-def _read(artifact: Artifact, data: Path, key: str | None, on_error: str) -> Source:
-    from isthmus.cli.places import named
-    from isthmus.tasks.reading import read_for
+def _read(artifact: Artifact, data: Path, key: str | None, on_error: str, stream: str, ids: str | None = None) -> Source | Dataset:
+    from isthmus.cli.using import open_data
 
-    options = {"on_error": on_error, **({"key": key} if key else {})}
-    source = read_for(artifact.schema, named(data), artifact.facts.get("reading"), **options)
-    artifact.schema.align(source)
-    for note in source.notes:
-        _say((f"note: {note}", "dim"), whole=False)
-    return source
+    return open_data(artifact, data, _console(), key=key, on_error=on_error, stream=stream, ids=ids)
 
 
 def _check(out: Path | None, pictures: bool) -> None:
@@ -187,61 +191,71 @@ def _write(path: Path, array: Any, **names: Any) -> None:
 def encode(
     model: Model,
     data: Data,
-    out: Annotated[Path, _out("Where the codes go: .csv, .parquet, .npy or .npz.")] = Path("codes.csv"),
+    out: Annotated[Path, _out("Where the codes go: .csv, .parquet, .npy, .npz, or a folder of Parquet parts (no ending).")] = Path(
+        "codes.csv"
+    ),
+    ids: Ids = None,
+    stream: Stream = "auto",
     key: Key = None,
     on_error: OnError = "refuse",
 ) -> None:
     """Write the code of every row."""
-    from isthmus.tasks import codes
+    from isthmus.cli import using
+    from isthmus.cli.places import TABLES
 
-    _check(out, pictures=False)
+    using.check(out, TABLES, data)
     artifact = _load(model)
-    source = _read(artifact, data, key, on_error)
-    found = codes.encode(artifact, source)
-    _write(out, found, columns=[f"z{i}" for i in range(found.shape[1])], ids=source.ids or None)
+    source = _read(artifact, data, key, on_error, stream, ids)
+    using.tell(using.write(artifact, source, "codes", out, _console(), ids), _console())
 
 
 @app.command()
 def reconstruct(
     model: Model,
     data: Data,
-    out: Annotated[Path, _out("Where the rows go: .csv, .parquet, .npy, .npz, .png, or a folder for pictures.")],
+    out: Annotated[Path, _out("Where the rows go: .csv, .parquet, .npy, .npz, .png, or a folder: of pictures, or of Parquet parts.")],
+    ids: Ids = None,
+    stream: Stream = "auto",
     key: Key = None,
     on_error: OnError = "refuse",
 ) -> None:
     """Write every row rebuilt from its code, in the data's own units."""
-    from isthmus.tasks import codes
+    from isthmus.cli import using
+    from isthmus.cli.places import TABLES
 
     artifact = _load(model)
-    _check(out, pictures=artifact.schema.kind == "pictures")
-    source = _read(artifact, data, key, on_error)
-    _write(out, codes.reconstruct(artifact, source), columns=artifact.schema.columns or None, ids=source.ids or None)
+    if artifact.schema.kind == "pictures":
+        _check(out, pictures=True)
+    else:
+        using.check(out, TABLES, data)
+    source = _read(artifact, data, key, on_error, stream, ids)
+    using.tell(using.write(artifact, source, "reconstructions", out, _console(), ids), _console())
 
 
 @app.command()
 def score(
     model: Model,
     data: Data,
-    out: Annotated[Path | None, _out("Where the scores go: .csv, .parquet, .npy or .npz.")] = None,
+    out: Annotated[Path | None, _out("Where the scores go: .csv, .parquet, .npy, .npz, or a folder of Parquet parts (no ending).")] = None,
+    ids: Ids = None,
+    stream: Stream = "auto",
     key: Key = None,
     on_error: OnError = "refuse",
 ) -> None:
     """Write how familiar every row is: log likelihood in nats (higher is more familiar) and squared reconstruction error."""
-    import numpy as np
-
+    from isthmus.cli import using
+    from isthmus.cli.places import TABLES
     from isthmus.cli.show import facts
-    from isthmus.tasks import codes
 
-    _check(out, pictures=False)
+    if out is not None:
+        using.check(out, TABLES, data)
     artifact = _load(model)
-    source = _read(artifact, data, key, on_error)
-    found = np.stack([codes.score(artifact, source), codes.errors(artifact, source)], axis=1)
-    strangest = [f"{source.ids[i] if source.ids else i} ({found[i, 0]:.4g})" for i in np.argsort(found[:, 0])[:5]]
-    means = found.astype(np.float64).mean(0).tolist()
-    entries = {"rows": f"{len(found):,}", "mean score (nats)": means[0], "mean squared error (scaled)": means[1]}
-    _console().print(facts({**entries, "strangest rows (score)": ", ".join(strangest)}))
-    if out:
-        _write(out, found, columns=["score", "error"], ids=source.ids or None)
+    source = _read(artifact, data, key, on_error, stream, ids)
+    written = using.write(artifact, source, "scores", out, _console(), ids)
+    score, error = written.summary.means
+    entries = {"rows": f"{len(source):,}", "mean score (nats)": score, "mean squared error (scaled)": error}
+    _console().print(facts({**entries, "strangest rows (score)": ", ".join(written.summary.told)}))
+    using.tell(written, _console())
 
 
 @app.command()
@@ -273,6 +287,7 @@ def interpolate(
     pair: Annotated[list[str] | None, typer.Option(help="Two row numbers such as 0,1; may be given several times.", metavar="I,J")] = None,
     steps: Annotated[int, typer.Option(help="Rows on each path, both ends included.", metavar="N")] = 8,
     spherical: Annotated[bool, typer.Option("--spherical", help="Along a great circle instead of a straight line.", metavar="")] = False,
+    stream: Stream = "auto",
     key: Key = None,
     on_error: OnError = "refuse",
 ) -> None:
@@ -283,7 +298,7 @@ def interpolate(
     pairs = parse_pairs(pair or ["0,1"])
     artifact = _load(model)
     _check(out, pictures=artifact.schema.kind == "pictures")
-    source = _read(artifact, data, key, on_error)
+    source = _read(artifact, data, key, on_error, stream)
     found = go(artifact, source, pairs, steps, spherical)
     flat = out.suffix.lower() in (".csv", ".tsv", ".parquet")  # a table has a line for each step of each path
     _write(out, found.reshape(-1, *found.shape[2:]) if flat else found, columns=artifact.schema.columns or None)
@@ -298,6 +313,7 @@ def report(
     labels_key: Annotated[
         str | None, typer.Option(help="Column or array that holds the labels, of --labels or else of DATA.", metavar="TEXT")
     ] = None,
+    stream: Stream = "auto",
     key: Key = None,
     on_error: OnError = "refuse",
 ) -> None:
@@ -309,8 +325,10 @@ def report(
 
     check_file(out, (".html", ".htm"))
     artifact = _load(model)
-    source = _read(artifact, data, key, on_error)
-    found = report_data(artifact, source, model, data, known_labels(labels, labels_key, data, len(source)))
+    source = _read(artifact, data, key, on_error, stream)
+    if not labels and labels_key and not hasattr(source, "array"):
+        source = _read(artifact, data, key, on_error, stream, labels_key)
+    found = report_data(artifact, source, model, data, known_labels(labels, labels_key, data, source))
     rows = {**found.baselines, **{m.family: m.metrics for m in found.models}}
     _console().print(comparison(rows, f"Measured on {found.data['measured on']}"))
     _say(f"\nwrote {write_html(found, out)}")
@@ -318,13 +336,26 @@ def report(
 
 @app.command()
 def info(
-    model: Model,
+    model: Annotated[Path | None, typer.Argument(help="Folder of a saved model.", metavar="MODEL")] = None,
     history: Annotated[Path | None, typer.Option(help="Write the curve of the training to this .csv file.", metavar="FILE")] = None,
+    engine: Annotated[
+        bool, typer.Option("--engine", help="Show which library makes the matrix products on this machine, and how quickly.", metavar="")
+    ] = False,
+    measure: Annotated[bool, typer.Option("--measure", help="With --engine: measure this machine again.", metavar="")] = False,
 ) -> None:
-    """Show what a saved model is."""
+    """Show what a saved model is, or how this machine computes."""
     from isthmus.cli.show import facts
+    from isthmus.errors import ConfigError
     from isthmus.files import atomic_path
 
+    if engine or measure:
+        from isthmus.cli.engine import run as show_engine
+
+        show_engine(_console(), measure)
+    if model is None:
+        if engine or measure:
+            return
+        raise ConfigError("info needs the folder of a saved model, or --engine")
     artifact = _load(model)
     shape = " x ".join(map(str, artifact.schema.shape))
     parameters = sum(p.numel() for p in artifact.model.parameters())

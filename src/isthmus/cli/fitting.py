@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +19,13 @@ from isthmus.artifact import Artifact
 from isthmus.cli import show
 from isthmus.cli.border import INTERRUPTED
 from isthmus.cli.places import check_folder, check_parent, named
-from isthmus.data import Source, read
+from isthmus.data import Dataset, Source
 from isthmus.errors import ConfigError, TrainingError
+from isthmus.tasks import streamed
 from isthmus.tasks.config import Config, plain
 from isthmus.tasks.fit import Plan
 from isthmus.tasks.fit import fit as fit_model
+from isthmus.tasks.opening import open_data
 from isthmus.training import choose_device
 
 if TYPE_CHECKING:
@@ -55,18 +58,20 @@ def run(job: Job, console: Console) -> int:
         choose_device(job.config.device or "auto")
     if job.checkpoint is not None:
         check_parent(job.checkpoint, "--checkpoint")
-    source = read(named(job.data), **job.reading)
+    source = open_data(named(job.data), **job.reading)
     bar = show.Bar(console, job.config.family or "training")
+    count = show.Count(console if leads else None, f"reading {source.name}", len(source))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
-            artifact = fit_model(
+            artifact = _fit(
                 source,
                 job.config,
+                count,
                 callbacks=[bar, *_tensorboard(job)],
                 checkpoint=job.checkpoint,
                 resume=job.resume,
-                told=(lambda plan: _tell(plan, source, job, console)) if leads else None,
+                told=partial(_tell, source=source, job=job, console=console) if leads else None,
             )
     except TrainingError as error:
         bar.close()
@@ -74,10 +79,17 @@ def run(job: Job, console: Console) -> int:
             _save(error.artifact, job, console)
         raise
     finally:
+        count.close()
         bar.close()
     if leads:
         _save(artifact, job, console)
     return INTERRUPTED if _stopped(artifact) == "interrupted" else 0
+
+
+def _fit(source: Source | Dataset, config: Config, count: show.Count, **options: Any) -> Artifact:
+    if isinstance(source, Source):
+        return fit_model(source, config, **options)
+    return streamed.fit(source, config, watch=count, **options)
 
 
 def _stopped(artifact: Artifact) -> str:
@@ -90,9 +102,9 @@ def _tensorboard(job: Job) -> list[Any]:
     return [TensorBoard(job.tensorboard)] if job.tensorboard else []
 
 
-def _tell(plan: Plan, source: Source, job: Job, console: Console) -> None:
-    shape = " x ".join(map(str, source.array.shape[1:]))
-    told = f"{len(source):,} {'rows' if source.kind == 'table' else 'pictures'} of {shape} ({source.array.dtype})"
+def _tell(plan: Plan, source: Source | Dataset, job: Job, console: Console) -> None:
+    shape = " x ".join(map(str, plan.schema.shape))
+    told = f"{len(source):,} {'rows' if source.kind == 'table' else 'pictures'} of {shape} ({plan.schema.dtype})"
     console.print(Text(f"{source.name}: {told}"), soft_wrap=True)
     for note in plan.notes:
         kind, style = ("warning", "yellow") if note in plan.warnings else ("note", "dim")
@@ -136,7 +148,7 @@ def _effort(training: Mapping[str, Any], artifact: Artifact) -> str:
 
 def _next(artifact: Artifact, job: Job) -> list[str]:
     model, data = shlex.quote(str(job.out)), shlex.quote(str(job.data))
-    for name in ("key", "on_error"):
+    for name in ("key", "on_error", "ids", "stream"):
         data += f" --{name.replace('_', '-')} {shlex.quote(job.reading[name])}" if name in job.reading else ""
     lines = [f"isthmus encode {model} {data} --out codes.csv", f"isthmus score {model} {data} --out scores.csv"]
     lines.append(f"isthmus report {model} {data} --out report.html")

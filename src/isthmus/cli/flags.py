@@ -19,6 +19,8 @@ READING: dict[str, tuple[str, str]] = {
     "colour": ("text", "how picture files are read: auto, grey or rgb"),
     "on_error": ("text", "what to do about unreadable pictures: refuse or skip"),
     "shape": ("numbers", "turns the rows of a table into pictures, such as 28x28x1"),
+    "ids": ("text", "column with the rows' names, which is left out"),
+    "stream": ("text", "whether rows are read as they are needed, for data larger than memory: auto, always or never"),
 }
 _METAVARS = {int: "N", float: "X", str: "TEXT", list[str]: "NAMES", bool: ""}
 

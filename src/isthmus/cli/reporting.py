@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,82 +11,88 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.artifact import Artifact
-from isthmus.data import Source
+from isthmus.data import Dataset, Source
 from isthmus.errors import DataError
-from isthmus.tasks.config import Config
 from isthmus.tasks.evidence import ReportData
 from isthmus.tasks.examine import baselines, examine
-from isthmus.tasks.fit import split
-from isthmus.tasks.labels import read_labels
-from isthmus.tasks.reading import digest
+from isthmus.tasks.labels import as_labels, read_labels
+from isthmus.tasks.measured import measured
 
 MOST_CLASSES = 200
+_NEXT = (("encode", "codes.csv"), ("score", "scores.csv"))
 
 
-def report_data(artifact: Artifact, source: Source, model: Path, data: Path, labels: NDArray[Any] | None) -> ReportData:
+def report_data(artifact: Artifact, source: Source | Dataset, model: Path, data: Path, labels: Labels | None) -> ReportData:
     """Measure a model for a report: on the rows the fit held out if these are the same data, on all of them otherwise.
 
     Parameters
     ----------
     artifact : Artifact
-    source : Source
+    source : Source or Dataset
+        Of a dataset at most 10,000 rows are measured.
     model, data : path
         Where they were read from.
-    labels : array of shape (n,), optional
+    labels : Labels, optional
         Known classes, for measuring only.
 
     Returns
     -------
     ReportData
     """
-    settings = Config.from_mapping(artifact.config, "the model's settings")
-    rest, held_out = split(len(source), settings.held_out or 0.0, settings.seed or 0)
-    same = _fitted_on(artifact, source)
-    apart = same and len(held_out) > 0
-    chosen = held_out if apart else np.arange(len(source))
-    train = source.take(rest) if apart else None
-    known, known_rest = (None, None) if labels is None else (labels[chosen], labels[rest] if apart else None)
-    evidence = examine(artifact, source.take(chosen), known, train, known_rest)
-    others = _others(artifact, source, rest, chosen, known_rest, known) if apart else {}
-    facts = {"data": source.name, "rows": f"{len(source):,} of {' x '.join(map(str, source.array.shape[1:]))}"}
-    facts["measured on"] = _told(source, len(chosen), apart, same)
+    rows = measured(artifact, source)
+    known = labels.of(rows.chosen, rows.positions) if labels else None
+    known_rest = labels.of(rows.rest, rows.rest_positions) if labels and rows.rest else None
+    evidence = examine(artifact, rows.chosen, known, rows.rest, known_rest)
+    others = _others(artifact, rows.rest, rows.chosen, known_rest, known) if rows.rest else {}
+    facts = {"data": source.name, "rows": f"{len(source):,} of {' x '.join(map(str, artifact.schema.shape))}", "measured on": rows.told}
     commands = [f"isthmus {verb} {shlex.quote(str(model))} {shlex.quote(str(data))} --out {out}" for verb, out in _NEXT]
     return ReportData(f"{artifact.family} autoencoder on {source.name}", f"Saved model {model.name}", facts, others, [evidence], commands)
 
 
-_NEXT = (("encode", "codes.csv"), ("score", "scores.csv"))
-
-
-def _fitted_on(artifact: Artifact, source: Source) -> bool:
-    aligned = Source(source.kind, artifact.schema.align(source))
-    return artifact.facts.get("rows") == len(source) and artifact.facts.get("digest") == digest(aligned)
-
-
-def _told(source: Source, count: int, apart: bool, same: bool) -> str:
-    if apart:
-        return f"the {count:,} rows that the fit held out"
-    return f"all {count:,} rows, which the model was fitted on" if same else f"all {count:,} rows of {source.name}"
-
-
 def _others(
-    artifact: Artifact,
-    source: Source,
-    rest: NDArray[Any],
-    chosen: NDArray[Any],
-    rest_labels: NDArray[Any] | None,
-    labels: NDArray[Any] | None,
+    artifact: Artifact, rest: Source, chosen: Source, rest_labels: NDArray[Any] | None, labels: NDArray[Any] | None
 ) -> dict[str, dict[str, float]]:
     """Measure the rows themselves and PCA with a code of the same width."""
-    rows, held_out = (artifact.prepare(source.take(index)).numpy() for index in (rest, chosen))
-    raw = "raw pixels" if source.kind == "pictures" else "raw values"
+    rows, held_out = (artifact.prepare(source).numpy() for source in (rest, chosen))
+    raw = "raw pixels" if chosen.kind == "pictures" else "raw values"
     found = baselines(rows, held_out, artifact.model.latent, rest_labels, labels, raw)
     for figures in found.values():
         figures.pop("seconds", None)
     return found
 
 
-def known_labels(path: Path | None, key: str | None, data: Path, rows: int) -> NDArray[Any] | None:
-    """Read the classes of `rows` rows: from `path`, or from `data` itself if only `key` is given.
+@dataclass(frozen=True)
+class Labels:
+    """Known classes of rows: of all of them, or as the rows' own ids.
+
+    Parameters
+    ----------
+    path : path
+        What messages name.
+    known : array of shape (n,), optional
+        One for each row of the data; None if a row's id is its class.
+    """
+
+    path: Path
+    known: NDArray[Any] | None
+
+    def of(self, source: Source, positions: NDArray[Any]) -> NDArray[Any]:
+        """Return the classes of the rows `source`, which stand at `positions`.
+
+        Raises
+        ------
+        DataError
+            If they are no classes.
+        """
+        if self.known is not None:
+            return self.known[positions]
+        found = as_labels(list(source.ids))
+        refuse_measures(found, self.path)
+        return found
+
+
+def known_labels(path: Path | None, key: str | None, data: Path, source: Source | Dataset) -> Labels | None:
+    """Read the classes of the rows of `source`: from `path`, or from `data` itself if only `key` is given.
 
     Raises
     ------
@@ -94,10 +101,21 @@ def known_labels(path: Path | None, key: str | None, data: Path, rows: int) -> N
     """
     if path is None and key is None:
         return None
-    found = read_labels(path or data, key, rows)
-    classes = len(np.unique(found))
+    if path is None and not isinstance(source, Source):
+        return Labels(data, None)
+    found = read_labels(path or data, key, len(source))
+    refuse_measures(found, path or data)
+    return Labels(path or data, found)
+
+
+def refuse_measures(found: NDArray[Any], path: Path) -> None:
+    """Raise if labels are so many that they cannot be classes.
+
+    Raises
+    ------
+    DataError
+        If they are.
+    """
+    classes, rows = len(np.unique(found)), len(found)
     if classes > max(MOST_CLASSES, rows // 10):
-        raise DataError(
-            f"{path or data}: {classes:,} different labels for {rows:,} rows are no classes. Give a class for each row, not a measure"
-        )
-    return found
+        raise DataError(f"{path}: {classes:,} different labels for {rows:,} rows are no classes. Give a class for each row, not a measure")

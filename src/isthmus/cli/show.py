@@ -17,8 +17,8 @@ from isthmus.tasks.examine import told
 from isthmus.training import Callback, TrainingConfig
 from isthmus.training.history import Row
 
-LOWER_IS_BETTER = ("error", "seconds")
-UNRANKED = ("code width", "active units", "log likelihood (nats)")
+LOWER_IS_BETTER = ("error", "seconds", "loss")
+UNRANKED = ("code width", "active units", "log likelihood (nats)", "steps")
 UNNAMED = ("loss", "lr")
 
 
@@ -78,6 +78,43 @@ class Bar(Callback):
     def finished(self, stopped: str) -> None:  # noqa: ARG002
         """Take the bar away."""
         self.close()
+
+    def close(self) -> None:
+        """Take the bar away, also after an error."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+
+class Count:
+    """A progress bar of rows. Silent if the console is none, or no terminal.
+
+    Parameters
+    ----------
+    console : rich.console.Console, optional
+    title : str
+        What is being done.
+    total : int
+        Rows in all.
+    """
+
+    def __init__(self, console: Console | None, title: str, total: int) -> None:
+        self.console, self.title, self.total = console, title, total
+        self._progress: Progress | None = None
+        self._task: Any = None
+
+    def __call__(self, done: int) -> None:
+        """Move the bar to `done` rows; it is taken away when all are done."""
+        if self.console is None or not self.console.is_terminal:
+            return
+        if self._progress is None:
+            columns = (TextColumn("{task.description}"), BarColumn(bar_width=30), TextColumn("{task.completed:,} rows"))
+            self._progress = Progress(*columns, TimeRemainingColumn(compact=True), TextColumn("left"), console=self.console, transient=True)
+            self._task = self._progress.add_task(self.title, total=self.total)
+            self._progress.start()
+        self._progress.update(self._task, completed=done)
+        if done >= self.total:
+            self.close()
 
     def close(self) -> None:
         """Take the bar away, also after an error."""

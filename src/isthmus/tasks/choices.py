@@ -15,7 +15,7 @@ from isthmus.fields import Field
 from isthmus.tasks.config import Config
 
 SUPPORTS = {"real": "values are real numbers", "unit": "values lie within 0 and 1", "binary": "values are 0 or 1"}
-SCALINGS = ("auto", "standard", "unit", "none")
+SCALINGS = ("auto", "standard", "robust", "unit", "none")
 SCALES = ("one", "per_value", "predicted")
 FAMILY_DEFAULTS: dict[str, dict[str, Any]] = {
     "denoising": {"corruption": "gaussian"},
@@ -24,6 +24,8 @@ FAMILY_DEFAULTS: dict[str, dict[str, Any]] = {
 }
 
 FULL_BATCH = 4096
+MOST_STEPS = 10_000
+BATCHES = ((1000, 32), (20_000, 128), (1_000_000, 256), (math.inf, 1024))
 
 
 @dataclass(frozen=True)
@@ -209,17 +211,19 @@ def _shared(batch: int, config: Config) -> int:
 
 def _loop(config: Config, rows: int, learning_rate: float) -> dict[str, tuple[Any, str]]:
     """Choose what the training loop needs."""
-    batch = _shared(min(32 if rows < 1000 else 128 if rows < 20_000 else 256, rows), config)
+    batch = _shared(min(next(size for below, size in BATCHES if rows < below), rows), config)
     per_epoch = max(1, rows // min(max(1, config.batch or batch), rows))
-    steps = config.steps or max(2000, min(10_000, 20 * per_epoch))
-    every = max(1, config.evaluate_every or max(50, per_epoch))
+    long = per_epoch > MOST_STEPS
+    steps = config.steps or (per_epoch if long else max(2000, min(MOST_STEPS, 20 * per_epoch)))
+    often = per_epoch > steps // 10 > 50
+    every = max(1, config.evaluate_every or (steps // 10 if often else max(50, per_epoch)))
     return {
-        "steps": (steps, "20 epochs, 2,000 to 10,000"),
+        "steps": (steps, "one epoch" if long else "20 epochs, 2,000 to 10,000"),
         "batch": (batch, f"{rows:,} training rows"),
         "learning_rate": (learning_rate, "default of family and network"),
         "optimiser": ("adam", "default"),
         "schedule": ("cosine", "default"),
         "warmup": (min(100, steps // 10), "a tenth of the steps, at most 100"),
         "patience": (max(5, math.ceil(steps / every / 4)), "a quarter of the evaluations"),
-        "evaluate_every": (every, "an epoch, but 50 steps at least"),
+        "evaluate_every": (every, "a tenth of the steps" if often else "an epoch, but 50 steps at least"),
     }

@@ -60,5 +60,14 @@ def score(artifact: Artifact, source: Source) -> Array:
 
 def errors(artifact: Artifact, source: Source) -> Array:
     """Return the mean squared reconstruction error of every row, in scaled units, shape (n,)."""
+    return _errors(artifact, artifact.prepare(source)).numpy()
+
+
+def scores(artifact: Artifact, source: Source) -> Array:
+    """Return `score` and `errors` of every row, shape (n, 2), float32: the rows are prepared once."""
     rows = artifact.prepare(source)
-    return (reconstruct_rows(artifact.model, rows) - rows).flatten(1).square().mean(1).numpy()
+    return torch.stack([nats(artifact.model, artifact.objective, rows), _errors(artifact, rows)], dim=1).numpy()
+
+
+def _errors(artifact: Artifact, rows: torch.Tensor) -> torch.Tensor:
+    return (reconstruct_rows(artifact.model, rows) - rows).flatten(1).square().mean(1)

@@ -40,7 +40,7 @@ class Config:
     tied: bool | None = _setting("Model", "whether the decoder uses the encoder's weights backwards")
     likelihood: str | None = _setting("Model", "distribution of the data: gaussian, laplace, bernoulli or continuous_bernoulli")
     likelihood_scale: float | str | None = _setting("Model", "scale of gaussian and laplace: a number, or one, per_value or predicted")
-    scaling: str | None = _setting("Model", "how values are scaled: standard, unit or none")
+    scaling: str | None = _setting("Model", "how values are scaled: standard, robust, unit or none")
     corruption: str | None = _setting("Family", "denoising: what is done to the input: gaussian, masking or salt_and_pepper")
     level: float | None = _setting("Family", "denoising: standard deviation of the noise (gaussian) or share of the values")
     sparsity: str | None = _setting("Family", "sparse: what keeps units silent: topk, l1 or kl")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import inspect
-import math
-import os
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from torch.nn.functional import mse_loss
 
 from isthmus import __version__
 from isthmus.artifact import Artifact
-from isthmus.data import Preprocessor, Schema, Source
+from isthmus.data import Dataset, Preprocessor, Schema, Source
 from isthmus.errors import ConfigError, TrainingError
 from isthmus.families import Architecture, Recipe, get
 from isthmus.fields import Field
@@ -27,12 +26,15 @@ from isthmus.models import Autoencoder
 from isthmus.nn import materialise
 from isthmus.tasks.choices import Choice, check, choose
 from isthmus.tasks.config import Config
+from isthmus.tasks.memory import total
 from isthmus.tasks.reading import digest
 from isthmus.training import Callback, History, Result, TrainingConfig, fit_linear, nats, reconstruct
 from isthmus.training import fit as train
 from isthmus.training.engines import StepFactory, make_step
 
 MEASURED = 10_000
+HELD_OUT = 20_000
+PERMUTED = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -51,23 +53,25 @@ class Plan:
         Those of the notes that ask for another choice.
     schema : Schema
     preprocessor : Preprocessor
-    training, held_out : array of int
-        Row numbers of the two parts.
+    total : int
+        Rows of the data, those held out included.
+    held_out : array of int
+        Row numbers of those held out, in order.
     """
 
     config: Config
     choices: list[Choice]
     notes: list[str]
+    warnings: list[str]
     schema: Schema
     preprocessor: Preprocessor
-    training: NDArray[np.int64]
+    total: int
     held_out: NDArray[np.int64]
-    warnings: list[str] = field(default_factory=list[str])
 
-    def rows(self, source: Source, part: NDArray[np.int64]) -> Tensor:
-        """Return the rows `part` of `source` as the model sees them."""
-        chosen = source.array if len(part) == len(source) else source.array[part]
-        return torch.from_numpy(self.preprocessor.transform(chosen))  # pyright: ignore[reportUnknownMemberType]
+    @property
+    def training(self) -> NDArray[np.int64]:
+        """Row numbers of those to train with."""
+        return others(self.total, self.held_out)
 
 
 def split(rows: int, share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -83,11 +87,36 @@ def split(rows: int, share: float, seed: int) -> tuple[NDArray[np.int64], NDArra
     >>> [len(part) for part in split(10, 0.2, seed=0)]
     [8, 2]
     """
+    held_out = hold_out(rows, share, seed)
+    return others(rows, held_out), held_out
+
+
+def hold_out(rows: int, share: float, seed: int) -> NDArray[np.int64]:
+    """Return the row numbers that are held out: a random share of `rows` rows, in order.
+
+    Raises
+    ------
+    ConfigError
+        If `share` is not within [0, 1).
+    """
     if not 0 <= share < 1:
         raise ConfigError(f"held_out must be at least 0 and below 1, not {share}")
-    order = np.random.default_rng(seed).permutation(rows)
     count = min(rows - 1, round(share * rows)) if share else 0
-    return np.sort(order[count:]), np.sort(order[:count])
+    random = np.random.default_rng(seed)
+    # A permutation of many rows takes more memory than it is worth.
+    return np.sort(random.permutation(rows)[:count] if rows <= PERMUTED else random.choice(rows, count, replace=False, shuffle=False))
+
+
+def others(rows: int, chosen: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the row numbers below `rows` that are not among `chosen`."""
+    left = np.ones(rows, dtype=bool)
+    left[chosen] = False
+    return np.flatnonzero(left)
+
+
+def usual_share(rows: int) -> float:
+    """Return the share of the rows that is held out where nothing is said: a tenth, at most 20,000 rows, and none of fewer than 20."""
+    return min(0.1, HELD_OUT / rows) if rows >= 20 else 0.0
 
 
 def plan(source: Source, config: Config) -> Plan:
@@ -103,17 +132,34 @@ def plan(source: Source, config: Config) -> Plan:
     check(config)
     training_config(config if config.batch is not None else config.override(batch=max(1, config.devices or 1)))
     schema = Schema.infer(source)
-    share = config.held_out if config.held_out is not None else 0.1 if len(source) >= 20 else 0.0
-    training, held_out = split(len(source), share, config.seed or 0)
-    if len(training) == 1 < len(source) and config.scaling != "none":
-        raise ConfigError(f"held_out ({share:g}) leaves one of {len(source)} rows to train with: use a smaller share")
-    part = source.array[training] if len(held_out) else source.array
+    share = config.held_out if config.held_out is not None else usual_share(len(source))
+    held_out = hold_out(len(source), share, config.seed or 0)
+    refuse_single(len(source), len(held_out), share, config)
+    part = source.array[others(len(source), held_out)] if len(held_out) else source.array
     preprocessor = Preprocessor.fit(part, schema, config.scaling or "auto")
+    return settle(config, source.notes, preprocessor, len(source), held_out, share)
+
+
+def refuse_single(rows: int, held_out: int, share: float, config: Config) -> None:
+    """Refuse to scale by a single row.
+
+    Raises
+    ------
+    ConfigError
+        If holding out leaves one row to train with.
+    """
+    if rows - held_out == 1 < rows and config.scaling != "none":
+        raise ConfigError(f"held_out ({share:g}) leaves one of {rows} rows to train with: use a smaller share")
+
+
+def settle(config: Config, notes: list[str], preprocessor: Preprocessor, rows: int, held_out: NDArray[np.int64], share: float) -> Plan:
+    """Choose what is left to choose once the data are known."""
     row = preprocessor.fields()[0]
-    settled, choices = choose(config, row, len(training), preprocessor.scale)
+    settled, choices = choose(config, row, rows - len(held_out), preprocessor.scale)
     choices = [Choice("held_out", share, choice.why) if choice.name == "held_out" else choice for choice in choices]
-    notes = [*source.notes, *preprocessor.notes, *_width_note(settled, row)]
-    return Plan(settled.override(held_out=share), choices, notes, schema, preprocessor, training, held_out, _width_note(settled, row))
+    warned = _width_note(settled, row)
+    told = [*notes, *preprocessor.notes, *warned]
+    return Plan(settled.override(held_out=share), choices, told, warned, preprocessor.schema, preprocessor, rows, held_out)
 
 
 def _width_note(config: Config, field: Field) -> list[str]:
@@ -143,7 +189,7 @@ def build(field: Field, config: Config) -> Recipe:
 def _refuse_huge(model: Autoencoder) -> None:
     """Refuse a model whose weights, gradients, two moments and best copy exceed the machine's memory."""
     count = sum(parameter.numel() for parameter in model.parameters())
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else math.inf
+    memory = total()
     if 5 * 4 * count > memory:
         raise ConfigError(
             f"the model would have {count:,} parameters: to train it takes about {5 * 4 * count / 1e9:,.0f} GB of memory, and this machine "
@@ -158,7 +204,7 @@ def training_config(config: Config) -> TrainingConfig:
 
 
 def fit(
-    source: Source,
+    source: Source | Dataset,
     config: Config | None = None,
     *,
     callbacks: Sequence[Callback] = (),
@@ -171,8 +217,8 @@ def fit(
 
     Parameters
     ----------
-    source : Source
-        From `isthmus.read` or `isthmus.data.from_any`.
+    source : Source or Dataset
+        From `isthmus.read` or `isthmus.data.from_any`; or, for more rows than memory holds, from `isthmus.open_dataset`.
     config : Config, optional
     callbacks : sequence of Callback
     checkpoint : path, optional
@@ -195,30 +241,49 @@ def fit(
     TrainingError
         If training diverges; ``error.artifact`` then holds the best model so far, or None.
     """
+    if not isinstance(source, Source):
+        from isthmus.tasks import streamed
+
+        return streamed.fit(source, config, callbacks=callbacks, checkpoint=checkpoint, resume=resume, told=told, engine=engine)
     ready = plan(source, config or Config())
     artifact = untrained(source, ready)
     if told:
         told(ready)
     parts = {"train": ready.training, "held": ready.held_out}
     rows = {name: torch.as_tensor(ready.preprocessor.transform(source.array[index])) for name, index in parts.items() if len(index)}
-    sample = rows.get("held", rows["train"])
-    try:
-        _finish(artifact, _train(artifact, ready, rows, callbacks, checkpoint, resume, engine), sample)
-    except TrainingError as error:
-        if isinstance(error.result, Result):
-            error.artifact = _finish(artifact, error.result, sample)
-        raise
-    return artifact
+    train = partial(_train, artifact, ready, rows, callbacks, checkpoint, resume, engine)
+    return trained(artifact, rows.get("held", rows["train"]), train)
 
 
 def untrained(source: Source, ready: Plan) -> Artifact:
     """Return the artifact of a plan before any training; warns of a code that can simply copy."""
+    return start(ready, source.name, digest(source))
+
+
+def start(ready: Plan, name: str, known_by: str) -> Artifact:
+    """Return the artifact of a plan for the data `name`, recognised by the digest `known_by`, before any training."""
     for note in ready.warnings:
-        warnings.warn(note, stacklevel=3)
+        warnings.warn(note, stacklevel=4)
     model, objective = build(ready.preprocessor.fields()[0], ready.config)
-    facts: dict[str, Any] = {"isthmus": __version__, "data": source.name, "rows": len(source), "digest": digest(source)}
-    facts |= {"training rows": len(ready.training), "held-out rows": len(ready.held_out), "notes": ready.notes}
+    facts: dict[str, Any] = {"isthmus": __version__, "data": name, "rows": ready.total, "digest": known_by}
+    facts |= {"training rows": ready.total - len(ready.held_out), "held-out rows": len(ready.held_out), "notes": ready.notes}
     return Artifact(model, objective, ready.schema, ready.preprocessor, ready.config.to_json(), facts=facts)
+
+
+def trained(artifact: Artifact, sample: Tensor, run: Callable[[], Result]) -> Artifact:
+    """Run the training of an artifact, and add the figures of the fitted model on `sample`.
+
+    Raises
+    ------
+    TrainingError
+        If training diverges; ``error.artifact`` then holds the best model so far, or None.
+    """
+    try:
+        return _finish(artifact, run(), sample)
+    except TrainingError as error:
+        if isinstance(error.result, Result):
+            error.artifact = _finish(artifact, error.result, sample)
+        raise
 
 
 def _train(
@@ -247,6 +312,11 @@ def _train(
 
 def _closed(artifact: Artifact, rows: dict[str, Tensor]) -> Result:
     fit_linear(artifact.model, rows["train"])
+    return solved(artifact, rows)
+
+
+def solved(artifact: Artifact, rows: dict[str, Tensor]) -> Result:
+    """Return the result of a closed form, measured on the rows "train" and, where there are some, "held"."""
     losses = {name: -float(nats(artifact.model, artifact.objective, part[:MEASURED]).mean()) for name, part in rows.items()}
     row = {"step": 0.0, "epoch": 0.0, "seconds": 0.0, "train": losses["train"], "train_reconstruction": losses["train"]}
     if "held" in losses:

@@ -52,6 +52,27 @@ def read_labels(path: str | Path, key: str | None = None, rows: int | None = Non
     return _checked(found, path, rows)
 
 
+def read_names(path: str | Path, column: str, rows: int) -> tuple[str, ...]:
+    """Read the names of the rows of a text table, an ``.npz`` or a Parquet file, as they are written there.
+
+    Raises
+    ------
+    DataError
+        If there is no such column or array, it has gaps, or it does not have `rows` entries.
+    """
+    path = Path(path).expanduser()
+    readers = {".npz": _npz, ".parquet": _parquet, ".pq": _parquet}
+    if path.suffix.lower() in readers:
+        found = readers[path.suffix.lower()](path, column).tolist()
+    else:
+        lines, dialect = _lines(path)
+        place = dialect.names.index(_one(path, list(dialect.names), column, "column"))
+        found = [line[place].strip() for line in lines[int(dialect.header) :]]
+    if len(found) != rows or any(name in (None, "") for name in found):
+        raise DataError(f"{path}: the column {column!r} does not name all {rows:,} rows. Fill its gaps, or leave the ids out")
+    return tuple(map(str, found))
+
+
 def _checked(found: Array, path: Path, rows: int | None) -> Array:
     if found.ndim != 1:
         raise DataError(f"{path}: labels must be one number or text per row, not an array of shape {found.shape}")
@@ -88,17 +109,21 @@ def _parquet(path: Path, key: str | None) -> Array:
         return np.asarray(file.read(columns=[name]).column(name).to_pylist())
 
 
-def _text(path: Path, key: str | None, rows: int | None) -> Array:
+def _lines(path: Path) -> tuple[list[list[str]], Dialect]:
     dialect = sniff(path)
     with path.open(encoding=dialect.encoding, newline="") as stream:
-        lines = [line for line in csv.reader(stream, delimiter=dialect.delimiter) if line]
+        return [line for line in csv.reader(stream, delimiter=dialect.delimiter) if line], dialect
+
+
+def _text(path: Path, key: str | None, rows: int | None) -> Array:
+    lines, dialect = _lines(path)
     width = len(dialect.names)
     if any(len(line) != width for line in lines):
         raise DataError(f"{path}: its lines do not all have {width} column(s). Give one label a line, or a table")
     if width > 1 or key is not None:
         place = dialect.names.index(_one(path, list(dialect.names), key, "column"))
-        return _typed([line[place].strip() for line in lines[int(dialect.header) :]])
-    return _typed(_without_heading([line[0].strip() for line in lines], dialect, rows))
+        return as_labels([line[place].strip() for line in lines[int(dialect.header) :]])
+    return as_labels(_without_heading([line[0].strip() for line in lines], dialect, rows))
 
 
 def _without_heading(labels: list[str], dialect: Dialect, rows: int | None) -> list[str]:
@@ -111,5 +136,6 @@ def _is_whole(label: str) -> bool:
     return label.removeprefix("-").isdecimal()
 
 
-def _typed(labels: list[str]) -> Array:
+def as_labels(labels: list[str]) -> Array:
+    """Return texts as an array, as whole numbers where all of them are such."""
     return np.asarray(labels).astype(np.int64) if labels and all(map(_is_whole, labels)) else np.asarray(labels)

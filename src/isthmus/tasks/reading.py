@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from isthmus.data import Schema, Source, read
 from isthmus.errors import DataError
 
+Array = NDArray[Any]
 ARRAYS = (".npy", ".npz", ".csv", ".tsv", ".txt", ".parquet", ".pq")
 SUBSETS = ("columns", "drop")
 SAMPLED = 256
@@ -88,7 +90,11 @@ def digest(source: Source) -> str:
     >>> digest(Source("table", np.eye(3))) == digest(Source("table", np.eye(3), name="copy"))
     True
     """
-    rows = source.array[:: max(1, len(source) // SAMPLED)]
-    found = hashlib.sha256(f"{source.array.shape} {source.array.dtype}".encode())
+    return digest_of(source.array.shape, source.array.dtype, source.array[:: max(1, len(source) // SAMPLED)])
+
+
+def digest_of(shape: tuple[int, ...], dtype: np.dtype[Any], rows: Array) -> str:
+    """Return the digest of data of this shape and dtype, with `rows` spread over them."""
+    found = hashlib.sha256(f"{shape} {dtype}".encode())
     found.update(np.ascontiguousarray(rows).tobytes())
     return found.hexdigest()[:16]

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from isthmus.artifact import Artifact
-from isthmus.data import Source
+from isthmus.data import Dataset, Source
 from isthmus.distributions import GeneratorNoise
 from isthmus.errors import ConfigError, DataError
 from isthmus.tasks import codes as coding
@@ -50,13 +50,15 @@ def sample(artifact: Artifact, rows: int, *, seed: int = 0, mean: bool = False) 
     return artifact.restore(drawn)
 
 
-def interpolate(artifact: Artifact, source: Source, pairs: list[tuple[int, int]], steps: int = 8, spherical: bool = False) -> Array:
+def interpolate(
+    artifact: Artifact, source: Source | Dataset, pairs: list[tuple[int, int]], steps: int = 8, spherical: bool = False
+) -> Array:
     """Go from row to row through the code and decode on the way.
 
     Parameters
     ----------
     artifact : Artifact
-    source : Source
+    source : Source or Dataset
     pairs : list of (int, int)
         Row numbers of start and end.
     steps : int
@@ -83,7 +85,7 @@ def interpolate(artifact: Artifact, source: Source, pairs: list[tuple[int, int]]
     if wrong:
         raise DataError(f"{source.name} has rows 0 to {len(source) - 1}; there is no row {', '.join(map(str, wrong))}")
     used = sorted({row for pair in pairs for row in pair})
-    found = dict(zip(used, coding.encode(artifact, source.take(used))))
+    found = dict(zip(used, coding.encode(artifact, source.take(np.asarray(used)))))
     paths = np.stack([path(found[a], found[b], steps, spherical) for a, b in pairs])
     decoded = coding.decode(artifact, paths.reshape(-1, paths.shape[-1]))
     return decoded.reshape(len(pairs), steps, *decoded.shape[1:])

@@ -65,7 +65,7 @@ class FusedAdam:
         if not params:
             return
         if len(counts) == 1:
-            counts[0].add_(1)
+            counts[0].add_(1)  # pyright: ignore[reportOptionalMemberAccess]
         else:
             torch._foreach_add_(counts, 1)  # pyright: ignore
         self.kernel(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -110,14 +111,33 @@ class OneDNN:
         return self.plain.of_bias(gradient, out)
 
 
+class _Allowed:
+    """Lower precision allowed for oneDNN while at least one thread is inside."""
+
+    def __init__(self) -> None:
+        self.lock, self.inside, self.before = threading.Lock(), 0, ""
+
+    def __enter__(self) -> None:
+        with self.lock:
+            if self.inside == 0:
+                setting = cast("Any", torch.backends.mkldnn).matmul
+                self.before = setting.fp32_precision
+                setting.fp32_precision = "bf16"
+            self.inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self.lock:
+            self.inside -= 1
+            if self.inside == 0:
+                cast("Any", torch.backends.mkldnn).matmul.fp32_precision = self.before
+
+
+_ALLOWED = _Allowed()
+
+
 def _through_onednn(call: Call) -> None:
-    setting = cast("Any", torch.backends.mkldnn).matmul
-    before = setting.fp32_precision
-    setting.fp32_precision = "bf16"
-    try:
+    with _ALLOWED:
         call()
-    finally:
-        setting.fp32_precision = before
 
 
 KERNELS: dict[str, Kernel] = {"plain": Plain(), "numpy": NumPy(), "onednn": OneDNN()}

@@ -62,14 +62,14 @@ class Result:
     seconds: float
 
 
-class _Interrupt(AbstractContextManager["_Interrupt"]):
+class Interrupt(AbstractContextManager["Interrupt"]):
     """Turns the first Ctrl-C into a flag; the second raises as usual. Only the main thread can listen."""
 
     def __init__(self) -> None:
         self.asked = False
         self._before: Any = None
 
-    def __enter__(self) -> _Interrupt:
+    def __enter__(self) -> Interrupt:
         if threading.current_thread() is threading.main_thread():
             self._before = signal.signal(signal.SIGINT, self._note)
         return self
@@ -84,8 +84,14 @@ class _Interrupt(AbstractContextManager["_Interrupt"]):
             signal.signal(signal.SIGINT, self._before)
 
 
-class _Run:
-    """State of one run; `fit` is its front."""
+class Run:
+    """State of one run; `fit` is its front.
+
+    Raises
+    ------
+    DataError
+        If there are fewer rows than processes.
+    """
 
     def __init__(
         self, model: Autoencoder, objective: Objective, rows: Tensor | Rows, target: Tensor | None, config: TrainingConfig
@@ -128,6 +134,7 @@ class _Run:
         return found | {f"objective.{k}": v for k, v in self.objective.state_dict().items()}
 
     def make_step(self, engine: Step) -> None:
+        """Make a step on the next batch, and keep its terms until they are read."""
         x, target = next(self.batches)
         self.context.step = self.step
         self.pending.append(engine(x, target, self.context))
@@ -150,6 +157,13 @@ class _Run:
         return dict(zip(names, values[-1]))
 
     def diverged(self, step: int, what: str, value: float) -> None:
+        """Raise the error of a run whose numbers are none any more.
+
+        Raises
+        ------
+        TrainingError
+            Always.
+        """
         kept = f"the best weights so far (step {self.best_step}) are kept" if self.best_step else "the first weights are put back"
         raise TrainingError(
             f"{what} became {value} at step {step}; {kept}. Lower the learning rate (now {self.config.learning_rate:g}), "
@@ -205,6 +219,7 @@ class _Run:
         return row, better
 
     def rate(self, seconds: float) -> float:
+        """Return the rows a second since the last evaluation."""
         before = self.history[-1] if len(self.history) else {"step": 0.0, "seconds": 0.0}
         return (self.step - before["step"]) * self.batch / max(1e-9, seconds - before["seconds"])
 
@@ -215,6 +230,7 @@ class _Run:
             part.eval().zero_grad()
 
     def save(self, path: Path, engine: Step, key: str, seconds: float) -> None:
+        """Write everything the run needs to go on."""
         tensors = self.current() | {f"best.{k}": v for k, v in self.best.items()} | {f"engine.{k}": v for k, v in engine.state().items()}
         tensors["generator"] = self.generator.get_state()
         state = {"fingerprint": key, "step": self.step, "history": self.history.rows, "best_loss": self.best_loss, "seconds": seconds}
@@ -223,6 +239,7 @@ class _Run:
         self.saved = time.perf_counter()
 
     def load(self, path: Path, engine: Step, key: str) -> None:
+        """Take over what `save` wrote."""
         tensors, state = checkpoints.load(path, key)
         checkpoints.copy_into(self.current(), tensors)
         self.best = {k: v.to(self.world.device) for k, v in checkpoints.select(tensors, "best.").items()}
@@ -308,7 +325,7 @@ def fit(
         raise DataError("there is no row to train on")
     if target is not None and not isinstance(rows, Tensor):
         raise DataError("a stream is its own target: give rows and target as tensors, or leave target out")
-    run = _Run(model, objective, rows, target, config or TrainingConfig())
+    run = Run(model, objective, rows, target, config or TrainingConfig())
     if held_out is not None and len(held_out):
         held = held_out.to(run.world.device)
         run.held_out = (held, held if held_out_target is None else held_out_target.to(run.world.device))
@@ -325,7 +342,7 @@ def fit(
     stopped = "diverged"
     try:
         rounding = arithmetic(run.config.precision, run.world.device)
-        with _Interrupt() as interrupt, enough_threads(model, run.batch // run.world.size), rounding:
+        with Interrupt() as interrupt, enough_threads(model, run.batch // run.world.size), rounding:
             stopped, seconds = _train(run, step, interrupt, watchers, path, key)
     except TrainingError as error:
         if run.best_step:
@@ -340,9 +357,9 @@ def fit(
     return Result(run.history, run.best_step, run.best_loss, stopped, run.step, seconds)
 
 
-def _train(run: _Run, engine: Step, interrupt: _Interrupt, watchers: Sequence[Callback], path: Path | None, key: str) -> tuple[str, float]:
+def _train(run: Run, engine: Step, interrupt: Interrupt, watchers: Sequence[Callback], path: Path | None, key: str) -> tuple[str, float]:
     config, start = run.config, time.perf_counter()
-    stopped = _why(run, False)
+    stopped = why_stopped(run, False)
     while not stopped:
         run.make_step(engine)
         due = run.step % run.every == 0 or run.step == config.steps
@@ -360,13 +377,14 @@ def _train(run: _Run, engine: Step, interrupt: _Interrupt, watchers: Sequence[Ca
         row, better = run.record(spent)
         for watcher in watchers:
             watcher.evaluated(row, better)
-        stopped = _why(run, asked)
+        stopped = why_stopped(run, asked)
         if path and run.world.leads and due:
             run.save(path, engine, key, row["seconds"])
     return stopped, run.seconds + time.perf_counter() - start
 
 
-def _why(run: _Run, asked: bool) -> str:
+def why_stopped(run: Run, asked: bool) -> str:
+    """Return why a run ends here, or nothing if it goes on."""
     if run.step >= run.config.steps:
         return "steps"
     if run.config.patience is not None and run.stale >= run.config.patience:
