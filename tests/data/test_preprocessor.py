@@ -141,7 +141,7 @@ def test_one_row(cancer):
 
 def test_unknown_scale(cancer):
     with pytest.raises(ConfigError, match=r"scale must be one of .*'standard'"):
-        fit(cancer, "robust")
+        fit(cancer, "logarithmic")
 
 
 def test_numbers_too_large():

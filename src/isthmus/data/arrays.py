@@ -20,7 +20,7 @@ from isthmus.errors import ConfigError, DataError
 # The names under which data sets commonly keep their rows, in the order of trust.
 USUAL_KEYS = ("X", "x", "x_train", "data")
 _CHANNELS = (1, 3, 4)
-_BROKEN = (
+BROKEN = (
     ValueError,
     OSError,
     EOFError,
@@ -78,7 +78,7 @@ def from_array(
     array = _with_axes(as_numbers(array, name), name, notes)
     check_finite(array, columns, name)
     if shape is not None:
-        array, columns = _reshape(array, shape, name, notes), ()
+        array, columns = reshaped(array, shape, name, notes), ()
     return Source("table" if array.ndim == 2 else "pictures", array, columns, (), notes, name)
 
 
@@ -113,7 +113,14 @@ def _shape_trouble(array: Array) -> str:
     )
 
 
-def _reshape(array: Array, shape: tuple[int, ...], name: str, notes: list[str]) -> Array:
+def reshaped(array: Array, shape: tuple[int, ...], name: str, notes: list[str]) -> Array:
+    """Return the rows of a table as pictures of `shape`, with a note.
+
+    Raises
+    ------
+    DataError
+        If they have another number of values.
+    """
     if array.ndim == 4 and array.shape[1:] == shape:
         return array
     if array.ndim == 4 or array.shape[1] != prod(shape):
@@ -146,15 +153,22 @@ def read_npy(path: Path, options: ReadOptions) -> Source:
         If the file is broken or its array cannot be used.
     """
     try:
-        array = _load(path)
+        array = mapped(path)
     except DataError:
         raise
-    except _BROKEN as error:
-        raise _broken(path.name, error) from error
-    return _chosen(array, path.name, options, [])
+    except BROKEN as error:
+        raise broken_array(path.name, error) from error
+    return chosen(array, path.name, options, [])
 
 
-def _load(path: Path) -> Any:
+def mapped(path: Path) -> Any:
+    """Return the array of an ``.npy`` file as a memory map.
+
+    Raises
+    ------
+    DataError, ValueError
+        If the file is of another kind, or broken, which NumPy says in several more ways (`BROKEN`).
+    """
     with path.open("rb") as stream:
         start = stream.read(6)
         if start[:2] == b"PK":
@@ -194,9 +208,9 @@ def read_npz(path: Path, options: ReadOptions) -> Source:
             array = archive[key]
     except DataError:
         raise
-    except _BROKEN as error:
-        raise _broken(path.name, error) from error
-    return _chosen(array, path.name, options, notes)
+    except BROKEN as error:
+        raise broken_array(path.name, error) from error
+    return chosen(array, path.name, options, notes)
 
 
 def _choose_key(archive: Any, keys: list[str], name: str, key: str | None) -> str:
@@ -220,7 +234,8 @@ def _contents(archive: Any, keys: list[str]) -> str:
     return ", ".join(told)
 
 
-def _broken(name: str, error: Exception) -> DataError:
+def broken_array(name: str, error: Exception) -> DataError:
+    """Return the error for an array's file that cannot be read."""
     if "pickle" in str(error) or "Object arrays" in str(error):
         return DataError(
             f"{name} holds Python objects, which are not opened because that could run code. Save the data as an array of numbers"
@@ -228,8 +243,8 @@ def _broken(name: str, error: Exception) -> DataError:
     return DataError(f"{name} cannot be read as a NumPy file: {str(error)[:200]}. It may be cut off; write or fetch it again")
 
 
-def _chosen(array: Array, name: str, options: ReadOptions, notes: list[str]) -> Source:
-    """Take the asked columns of an array, by position, and make it a source."""
+def chosen(array: Array, name: str, options: ReadOptions, notes: list[str]) -> Source:
+    """Take the asked columns of an array, by position, and make it a source; errors as for `read_npy`."""
     columns: tuple[str, ...] = ()
     if array.ndim == 2 and array.shape[1] and (options.columns or options.drop):
         array, columns = _take_columns(array, name, options, notes)
@@ -244,11 +259,11 @@ def _take_columns(array: Array, name: str, options: ReadOptions, notes: list[str
     unknown = [entry for entry in options.columns or () if not find(positions, (entry,), name, strict=False)]
     if unknown and options.columns and len(unknown) == len(options.columns):
         return array, _by_order(options.columns, width, name, notes)
-    chosen = select(positions, options, name)
-    if chosen == list(range(width)):
+    kept = select(positions, options, name)
+    if kept == list(range(width)):
         return array, ()
-    notes.append(f"took {len(chosen)} of the {width} columns")
-    return array[:, chosen], ()
+    notes.append(f"took {len(kept)} of the {width} columns")
+    return array[:, kept], ()
 
 
 def _by_order(columns: Sequence[str | int], width: int, name: str, notes: list[str]) -> tuple[str, ...]:

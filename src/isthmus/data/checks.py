@@ -91,7 +91,7 @@ def _from_objects(array: Array, name: str) -> Array:
         raise DataError(f"{name}: objects where numbers belong ({error}). Give an array of numbers") from error
 
 
-def check_finite(array: Array, columns: Sequence[str], name: str) -> None:
+def check_finite(array: Array, columns: Sequence[str], name: str, start: int = 0) -> None:
     """Raise a `DataError` that names the columns with NaN or infinite values, if there are any.
 
     Parameters
@@ -102,6 +102,8 @@ def check_finite(array: Array, columns: Sequence[str], name: str) -> None:
         Names of the columns, or empty: then they are named by their position.
     name : str
         What to call the data.
+    start : int
+        Number of the first row.
     """
     if array.dtype.kind != "f":
         return
@@ -110,7 +112,7 @@ def check_finite(array: Array, columns: Sequence[str], name: str) -> None:
         total = np.sum(array)
     if np.isfinite(total):
         return
-    flaws = _Flaws(array)
+    flaws = _Flaws(array, start)
     if flaws.any():
         raise DataError(f"{name} contains {flaws.kinds()}: {flaws.where(columns)}")
 
@@ -118,14 +120,14 @@ def check_finite(array: Array, columns: Sequence[str], name: str) -> None:
 class _Flaws:
     """Which columns of an array have how many NaN and infinite values, and where first."""
 
-    def __init__(self, array: Array) -> None:
+    def __init__(self, array: Array, start: int) -> None:
         self.pictures = array.ndim > 2
         self.width = 1 if self.pictures else array.shape[1]
         self.nans = np.zeros(self.width, np.int64)
         self.infs = np.zeros(self.width, np.int64)
         self.first = np.full(self.width, -1, np.int64)
         for rows in row_blocks(len(array), array[:1].nbytes):
-            self._look(array[rows], rows.start)
+            self._look(array[rows], start + rows.start)
 
     def _look(self, block: Array, start: int) -> None:
         nans, infs = np.isnan(block), np.isinf(block)

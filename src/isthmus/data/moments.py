@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from isthmus.data.sketch import Sketch
 from isthmus.data.source import Array, row_blocks
 
 # A spread this small beside the values themselves is rounding, not information.
 TINY = 1e-12
+QUARTERS = (0.25, 0.5, 0.75)
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,10 @@ class Summary:
         Mean and standard deviation (divided by the number of values), float64; zeros where not asked for.
     zero_one, zero_full : bool
         Whether all values are 0 or 1, or 0 or 255.
+    quartiles : ndarray of shape (3, d) or (3, 1), optional
+        A quarter, half and three quarters of the values are smaller, float64; only where asked for.
+    rank_error : float
+        By which share of the values the quartiles' ranks may be off (one standard deviation).
     """
 
     rows: int
@@ -35,6 +42,8 @@ class Summary:
     deviation: Array
     zero_one: bool
     zero_full: bool
+    quartiles: Array | None = None
+    rank_error: float = 0.0
 
     @property
     def flat(self) -> Array:
@@ -42,8 +51,8 @@ class Summary:
         return self.high - self.low <= TINY * np.maximum(np.abs(self.low), np.abs(self.high))
 
 
-def summarise(array: Array, *, per_column: bool, moments: bool) -> Summary:
-    """Return range and, if asked for, moments of `array`.
+def summarise(array: Array, *, per_column: bool, moments: bool, quartiles: bool = False) -> Summary:
+    """Return range and, if asked for, moments and quartiles of `array`.
 
     Values are taken as differences from the first one, and blocks are merged by the update of Chan, Golub and LeVeque
     (1983). That stays accurate where a sum of squares does not: for values near 1e9 that differ by little.
@@ -56,6 +65,8 @@ def summarise(array: Array, *, per_column: bool, moments: bool) -> Summary:
         Whether to look at each column of (n, d) by itself.
     moments : bool
         Whether to compute mean and standard deviation.
+    quartiles : bool
+        Whether to compute the quartiles.
 
     Returns
     -------
@@ -68,10 +79,47 @@ def summarise(array: Array, *, per_column: bool, moments: bool) -> Summary:
     array([1.])
     """
     gatherer = _Gatherer(array.shape[1] if per_column else 1, 0 if per_column else None)
-    with np.errstate(over="ignore", invalid="ignore"):
-        for rows in row_blocks(len(array), array[:1].nbytes, 1 << 21):
-            gatherer.add(array[rows], moments)
-    return gatherer.summary(len(array))
+    gatherer.look(array, moments)
+    return replace(gatherer.summary(), quartiles=_quartiles(array, per_column)) if quartiles else gatherer.summary()
+
+
+def summarise_blocks(blocks: Iterable[Array], *, width: int, per_column: bool, moments: bool, quartiles: bool = False) -> Summary:
+    """Return what `summarise` does of rows that come in blocks, in one pass; quartiles are estimates for many rows.
+
+    Parameters
+    ----------
+    blocks : iterable of ndarray of shape (n, d) or (n, H, W, C)
+        Finite numbers.
+    width : int
+        The number of columns d, or 1 for everything together.
+    per_column, moments, quartiles : bool
+        As for `summarise`.
+
+    Returns
+    -------
+    Summary
+        The findings, in float64.
+
+    Examples
+    --------
+    >>> blocks = iter([np.array([[1.0]]), np.array([[3.0]])])
+    >>> summarise_blocks(blocks, width=1, per_column=True, moments=True).deviation
+    array([1.])
+    """
+    gatherer = _Gatherer(width, 0 if per_column else None)
+    sketch = Sketch(width)
+    for block in blocks:
+        gatherer.look(block, moments)
+        for rows in row_blocks(len(block), block[:1].nbytes, 1 << 22) if quartiles else ():
+            sketch.add(block[rows].reshape(-1, width))
+    if not quartiles or not sketch.count:
+        return gatherer.summary()
+    return replace(gatherer.summary(), quartiles=sketch.quantiles(QUARTERS), rank_error=sketch.error)
+
+
+def _quartiles(array: Array, per_column: bool) -> Array:
+    columns = (array[:, j] for j in range(array.shape[1])) if per_column else (array.reshape(-1),)
+    return np.stack([np.quantile(column, QUARTERS) for column in columns], axis=1).astype(np.float64)
 
 
 class _Gatherer:
@@ -81,8 +129,14 @@ class _Gatherer:
         self.axis = axis
         self.low, self.high = np.full(width, np.inf), np.full(width, -np.inf)
         self.origin = np.zeros(width)
-        self.count, self.mean, self.squares = 0, np.zeros(width), np.zeros(width)
+        self.rows, self.count, self.mean, self.squares = 0, 0, np.zeros(width), np.zeros(width)
         self.zero_one = self.zero_full = True
+
+    def look(self, array: Array, moments: bool) -> None:
+        with np.errstate(over="ignore", invalid="ignore"):
+            for rows in row_blocks(len(array), array[:1].nbytes, 1 << 21):
+                self.add(array[rows], moments)
+        self.rows += len(array)
 
     def add(self, block: Array, moments: bool) -> None:
         low, high = np.min(block, axis=self.axis), np.max(block, axis=self.axis)
@@ -106,9 +160,9 @@ class _Gatherer:
         self.mean = self.mean + shift * (count / total)
         self.count = total
 
-    def summary(self, rows: int) -> Summary:
+    def summary(self) -> Summary:
         deviation = np.sqrt(self.squares / max(1, self.count))
-        return Summary(rows, self.low, self.high, self.origin + self.mean, deviation, self.zero_one, self.zero_full)
+        return Summary(self.rows, self.low, self.high, self.origin + self.mean, deviation, self.zero_one, self.zero_full)
 
 
 def _only_zero_or(block: Array, other: int, low: Array, high: Array) -> bool:

@@ -29,7 +29,7 @@ _UNREADABLE = (OSError, SyntaxError, ValueError, TypeError, LookupError, Arithme
 
 
 @dataclass(frozen=True)
-class _Head:
+class Head:
     """What a picture's header says."""
 
     path: Path
@@ -59,6 +59,18 @@ def read_folder(path: Path, options: ReadOptions) -> Source:
     DataError
         If there is no picture, or one cannot be read and is not to be skipped.
     """
+    files, ids, notes = find_pictures(path)
+    return _read_files(files, ids, path.name, options, notes)
+
+
+def find_pictures(path: Path) -> tuple[list[Path], list[str], list[str]]:
+    """Return the pictures below a folder, their paths within it, and notes.
+
+    Raises
+    ------
+    DataError
+        If there is no picture.
+    """
     found = sorted(
         (f for f in path.rglob("*") if f.is_file() and not _hidden(f.relative_to(path))), key=lambda f: f.relative_to(path).as_posix()
     )
@@ -66,7 +78,7 @@ def read_folder(path: Path, options: ReadOptions) -> Source:
     if not files:
         raise DataError(f"{path}: no pictures in this folder. Give one with files that end in {', '.join(PICTURE_ENDINGS)}")
     notes = [f"left {len(found) - len(files)} other files in the folder alone"] if len(found) > len(files) else []
-    return _read_files(files, [f.relative_to(path).as_posix() for f in files], path.name, options, notes)
+    return files, [f.relative_to(path).as_posix() for f in files], notes
 
 
 def read_picture(path: Path, options: ReadOptions) -> Source:
@@ -81,19 +93,25 @@ def _hidden(path: Path) -> bool:
 def _read_files(files: Sequence[Path], ids: Sequence[str], name: str, options: ReadOptions, notes: list[str]) -> Source:
     names = dict(zip(files, ids))
     troubles: dict[str, str] = {}
-    heads = _read_heads(files, names, troubles)
-    _refuse_troubles(troubles, name, options, bool(heads))
-    size = options.size or _median_size(heads)
-    grey = options.colour == "grey" or (options.colour == "auto" and all(head.mode in _GREY_MODES for head in heads))
-    array, kept = _decode_all(heads, size, grey, names, troubles)
-    _refuse_troubles(troubles, name, options, bool(kept))
-    notes += _notes_on([heads[i] for i in kept], size, options, troubles)
+    heads = read_heads(files, names, troubles)
+    refuse_troubles(troubles, name, options, bool(heads))
+    size = options.size or median_size(heads)
+    grey = all_grey(heads, options)
+    array, kept = decode_all(heads, size, grey, names, troubles)
+    refuse_troubles(troubles, name, options, bool(kept))
+    notes += notes_on([heads[i] for i in kept], size, options, troubles)
     array = _as_grey_if_equal(array, options, notes)
     return Source("pictures", array, (), tuple(names[heads[i].path] for i in kept), notes, name)
 
 
-def _read_heads(files: Sequence[Path], names: dict[Path, str], troubles: dict[str, str]) -> list[_Head]:
-    heads: list[_Head] = []
+def all_grey(heads: Sequence[Head], options: ReadOptions) -> bool:
+    """Return whether one channel is read: where that is asked for, or every file says that it is grey."""
+    return options.colour == "grey" or (options.colour == "auto" and all(head.mode in _GREY_MODES for head in heads))
+
+
+def read_heads(files: Sequence[Path], names: dict[Path, str], troubles: dict[str, str]) -> list[Head]:
+    """Return the headers of the files that have one; `troubles` takes the reason for the others."""
+    heads: list[Head] = []
     with warnings.catch_warnings():
         # Pillow only warns of a moderate bomb; here it counts as unreadable.
         warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -107,14 +125,14 @@ def _read_heads(files: Sequence[Path], names: dict[Path, str], troubles: dict[st
     return heads
 
 
-def _read_head(path: Path) -> _Head:
+def _read_head(path: Path) -> Head:
     with Image.open(path) as image:
         width, height = image.size
         if image.mode == "F":
             raise ValueError("pixels are floating-point numbers; save them as an .npy array")
         if image.getexif().get(_ORIENTATION, 1) in _TURNED:
             width, height = height, width
-        return _Head(path, height, width, image.mode, image.mode in _ALPHA_MODES or "transparency" in image.info)
+        return Head(path, height, width, image.mode, image.mode in _ALPHA_MODES or "transparency" in image.info)
 
 
 def _reason(error: BaseException) -> str:
@@ -125,7 +143,8 @@ def _reason(error: BaseException) -> str:
     )
 
 
-def _refuse_troubles(troubles: dict[str, str], name: str, options: ReadOptions, any_left: bool) -> None:
+def refuse_troubles(troubles: dict[str, str], name: str, options: ReadOptions, any_left: bool) -> None:
+    """Raise a `DataError` for the files in `troubles`, unless they are to be skipped and others are left."""
     if not troubles or (options.on_error == "skip" and any_left):
         return
     told = "; ".join(f"{file!r}: {reason}" for file, reason in list(troubles.items())[:LISTED])
@@ -138,12 +157,13 @@ def _refuse_troubles(troubles: dict[str, str], name: str, options: ReadOptions, 
     raise DataError(f"{name}: {len(troubles)} picture(s) cannot be read: {told}{more}. {mend}")
 
 
-def _median_size(heads: Sequence[_Head]) -> tuple[int, int]:
+def median_size(heads: Sequence[Head]) -> tuple[int, int]:
+    """Return the median height and width."""
     return int(np.median([head.height for head in heads])), int(np.median([head.width for head in heads]))
 
 
-def _decode_all(
-    heads: Sequence[_Head], size: tuple[int, ...], grey: bool, names: dict[Path, str], troubles: dict[str, str]
+def decode_all(
+    heads: Sequence[Head], size: tuple[int, ...], grey: bool, names: dict[Path, str], troubles: dict[str, str]
 ) -> tuple[Array, list[int]]:
     """Decode every picture into one array; return it with the positions of those that could be read."""
     out = np.empty((len(heads), *size, 1 if grey else 3), np.uint8)
@@ -162,12 +182,14 @@ def _decode_all(
 
 
 def _in_threads(work: Callable[[int], str], count: int) -> list[str]:
+    if count == 1:
+        return [work(0)]
     # Pillow decodes outside the interpreter's lock.
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
         return list(pool.map(work, range(count)))
 
 
-def _decode(head: _Head, size: tuple[int, ...], grey: bool) -> Array:
+def _decode(head: Head, size: tuple[int, ...], grey: bool) -> Array:
     with Image.open(head.path) as opened:
         image = _to_bytes(ImageOps.exif_transpose(opened)).convert("L" if grey else "RGB")
     height, width = size
@@ -183,7 +205,8 @@ def _to_bytes(image: Image.Image) -> Image.Image:
     return Image.fromarray((np.clip(np.asarray(image).astype(np.float64), 0, 65535) / 257).round().astype(np.uint8))
 
 
-def _notes_on(heads: Sequence[_Head], size: tuple[int, ...], options: ReadOptions, troubles: dict[str, str]) -> list[str]:
+def notes_on(heads: Sequence[Head], size: tuple[int, ...], options: ReadOptions, troubles: dict[str, str]) -> list[str]:
+    """Return a sentence on everything that was done to the pictures."""
     notes: list[str] = []
     resized = sum((head.height, head.width) != tuple(size) for head in heads)
     if resized:
@@ -204,11 +227,12 @@ def _notes_on(heads: Sequence[_Head], size: tuple[int, ...], options: ReadOption
 
 def _as_grey_if_equal(array: Array, options: ReadOptions, notes: list[str]) -> Array:
     """Return one channel where all pictures, though saved as colour, have three equal ones."""
-    if options.colour != "auto" or array.shape[3] == 1 or not all(_equal_channels(picture) for picture in array):
+    if options.colour != "auto" or array.shape[3] == 1 or not all(equal_channels(picture) for picture in array):
         return array
     notes.append("all pictures are grey, though saved as colour; one channel is kept")
     return np.ascontiguousarray(array[..., :1])
 
 
-def _equal_channels(picture: Array) -> bool:
+def equal_channels(picture: Array) -> bool:
+    """Return whether a coloured picture is grey."""
     return np.array_equal(picture[..., 0], picture[..., 1]) and np.array_equal(picture[..., 0], picture[..., 2])

@@ -14,7 +14,7 @@ from isthmus.data.source import Array
 from isthmus.errors import ConfigError, DataError
 from isthmus.fields import Support
 
-Scale = Literal["standard", "unit", "none"]
+Scale = Literal["standard", "robust", "unit", "none"]
 SCALES = ("auto", *get_args(Scale))
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
@@ -25,7 +25,7 @@ class Plan:
 
     Parameters
     ----------
-    scale : {"standard", "unit", "none"}
+    scale : {"standard", "robust", "unit", "none"}
         The resolved scale.
     support : {"real", "unit", "binary"}
         Where the scaled values lie.
@@ -44,7 +44,7 @@ class Plan:
 
 def needs_moments(schema: Schema, scale: str) -> bool:
     """Return whether `make_plan` may need mean and deviation."""
-    return scale == "standard" or (scale == "auto" and schema.kind == "table")
+    return scale in ("standard", "robust") or (scale == "auto" and schema.kind == "table")
 
 
 def make_plan(summary: Summary, schema: Schema, scale: str) -> Plan:
@@ -56,7 +56,7 @@ def make_plan(summary: Summary, schema: Schema, scale: str) -> Plan:
         Range and moments: of each column for a table, of all values for pictures.
     schema : Schema
         Kind and dtype of the data.
-    scale : {"auto", "standard", "unit", "none"}
+    scale : {"auto", "standard", "robust", "unit", "none"}
         The scale asked for.
 
     Returns
@@ -76,7 +76,7 @@ def make_plan(summary: Summary, schema: Schema, scale: str) -> Plan:
     if summary.rows > 1:
         _refuse_constant(bool(np.all(summary.flat)), summary)
     resolved: Scale = _resolve(summary, schema) if scale == "auto" else cast("Scale", scale)
-    plan = {"standard": _standard, "unit": _unit, "none": _none}[resolved](summary, schema)
+    plan = {"standard": _standard, "robust": _robust, "unit": _unit, "none": _none}[resolved](summary, schema)
     if not np.all(np.isfinite(plan.offset)) or not np.all(np.isfinite(plan.divisor)):
         raise DataError(f"values as large as {_largest(summary):.3g} cannot be scaled. Give the data in other units, or drop such columns")
     return plan
@@ -108,6 +108,24 @@ def _standard(summary: Summary, schema: Schema) -> Plan:
     what = "each column" if schema.kind == "table" else "all pictures together"
     notes = [f"scale standard: mean taken off and divided by the standard deviation of {what}"]
     return Plan("standard", "real", summary.mean, np.where(constant, 1.0, summary.deviation), notes + _constant_note(constant, schema))
+
+
+def _robust(summary: Summary, schema: Schema) -> Plan:
+    _refuse_single(summary)
+    if summary.quartiles is None:
+        raise ConfigError("scale 'robust' needs the quartiles. Summarise the data with quartiles=True")
+    low, middle, high = summary.quartiles
+    spread = high - low
+    # Where half of the values are the same, the quartiles say nothing about the others.
+    narrow = ~summary.flat & (spread <= TINY * np.abs(middle))
+    divisor = np.where(summary.flat, 1.0, np.where(narrow, summary.deviation, spread))
+    what = "each column" if schema.kind == "table" else "all pictures together"
+    notes = [f"scale robust: median taken off and divided by the interquartile range of {what}"]
+    if summary.rank_error:
+        notes.append(f"the quartiles are estimates; their ranks are off by about {summary.rank_error:.1g} of the rows")
+    if np.any(narrow):
+        notes.append(f"divided by the standard deviation, for their quartiles are equal: {listing(_names(narrow, schema))}")
+    return Plan("robust", "real", middle, divisor, notes + _constant_note(summary.flat, schema))
 
 
 def _unit(summary: Summary, schema: Schema) -> Plan:
@@ -159,8 +177,11 @@ def _refuse_constant(constant: bool, summary: Summary) -> None:
 
 
 def _constant_note(constant: Array, schema: Schema) -> list[str]:
-    where = np.flatnonzero(constant)
-    if not len(where):
+    if not np.any(constant):
         return []
-    names = [schema.columns[j] if schema.columns else int(j) for j in where]
+    names = _names(constant, schema)
     return [f"{len(names)} constant columns are only centred: {listing(names)}"]
+
+
+def _names(chosen: Array, schema: Schema) -> list[str | int]:
+    return [schema.columns[j] if schema.columns else int(j) for j in np.flatnonzero(chosen)]

@@ -95,7 +95,7 @@ def read_parquet(path: Path, options: ReadOptions) -> Source:
     notes: list[str] = []
     try:
         with parquet.ParquetFile(path) as file:
-            names, hidden = _visible(list(file.schema_arrow.names), options, notes)
+            names, hidden = visible(list(file.schema_arrow.names), options, notes)
             chosen = select(names, options, path.name)
             table = file.read(columns=[names[j] for j in chosen])
     except DataError:
@@ -108,8 +108,8 @@ def read_parquet(path: Path, options: ReadOptions) -> Source:
     return _finish(columns, [names[j] for j in chosen], len(names) + hidden, path.name, options, notes)
 
 
-def _visible(names: list[str], options: ReadOptions, notes: list[str]) -> tuple[list[str], int]:
-    """Leave out the row labels that pandas stores as columns, unless they are asked for."""
+def visible(names: list[str], options: ReadOptions, notes: list[str]) -> tuple[list[str], int]:
+    """Return the names less, and the number of, the row labels that pandas stores as columns, unless they are asked for."""
     labels = [name for name in names if re.fullmatch(r"__index_level_\d+__", name) and name not in (options.columns or ())]
     if labels:
         notes.append("left out the row labels stored by pandas")
@@ -124,17 +124,18 @@ def _finish(columns: Sequence[Any], names: Sequence[str], total: int, file: str,
     refuse_empty((len(columns[0]), len(columns)), file)
     pa = require("pyarrow", "table", "reading tables")
     columns = [column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column for column in columns]
-    refuse_text({name: _example(column) for name, column in zip(names, columns) if not _is_numeric(pa, column.type)}, file)
+    refuse_text({name: example(column) for name, column in zip(names, columns) if not is_numeric(pa, column.type)}, file)
     values = stack([_to_numpy(pa, column) for column in columns])
     return from_array(values, name=file, columns=tuple(names), shape=options.shape, notes=notes)
 
 
-def _is_numeric(pa: Any, kind: Any) -> bool:
+def is_numeric(pa: Any, kind: Any) -> bool:
+    """Return whether an Arrow type holds numbers."""
     types = pa.types
     return any(test(kind) for test in (types.is_integer, types.is_floating, types.is_boolean, types.is_decimal, types.is_null))
 
 
-def _example(column: Any) -> object:
+def example(column: Any) -> object:
     """Return the first entry of an Arrow column that is there and no number."""
     values = (entry.as_py() for entry in column)
     odd = (value for value in values if value not in (None, "") and not (isinstance(value, str) and is_number(value)))
@@ -152,9 +153,14 @@ def stack(columns: Sequence[Array]) -> Array:
     """Return 1-D arrays of numbers as the columns of one array, in the narrowest dtype that holds all."""
     if len(columns) == 1:
         return columns[0].reshape(-1, 1)
-    kinds = {np.dtype(np.uint8) if column.dtype == bool else column.dtype for column in columns}
-    dtype = np.dtype(bool) if all(column.dtype == bool for column in columns) else np.result_type(*kinds)
-    out = np.empty((len(columns[0]), len(columns)), dtype)
+    out = np.empty((len(columns[0]), len(columns)), narrowest([column.dtype for column in columns]))
     for j, column in enumerate(columns):
         out[:, j] = column
     return out
+
+
+def narrowest(dtypes: Sequence[np.dtype[Any]]) -> np.dtype[Any]:
+    """Return the narrowest dtype that holds the values of all `dtypes`."""
+    if all(dtype.kind == "b" for dtype in dtypes):
+        return np.dtype(bool)
+    return np.result_type(*{np.dtype(np.uint8) if dtype.kind == "b" else dtype for dtype in dtypes})

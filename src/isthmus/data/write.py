@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from isthmus.data.append import Head, opened
 from isthmus.data.sheet import as_bytes, as_pictures, contact_sheet
-from isthmus.data.source import Array, row_blocks
+from isthmus.data.source import Array
 from isthmus.errors import ConfigError, DataError
-from isthmus.extras import require
 from isthmus.files import atomic_path
 
 JPEG_QUALITY = 95
@@ -103,38 +101,16 @@ def _as_table(content: _Content) -> tuple[Array, list[str]]:
     if array.ndim == 0:
         raise DataError("a single number is no table. Give an array with at least one axis")
     table = array.reshape(len(array), int(np.prod(array.shape[1:])))
-    if table.dtype == bool:
-        table = table.astype(np.uint8)
     names = list(content.columns) or [f"c{j}" for j in range(table.shape[1])]
     if len(names) != table.shape[1]:
         raise ConfigError(f"columns: {len(names)} names for {table.shape[1]} columns; give one for each")
     return table, names
 
 
-def _write_text(path: Path, content: _Content) -> None:
+def _write_table(path: Path, content: _Content) -> None:
     table, names = _as_table(content)
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream, delimiter=delimiter, lineterminator="\n")
-        writer.writerow([*(["id"] if content.ids else []), *names])
-        for rows in row_blocks(len(table), max(1, table.shape[1]) * 32):
-            cells = _cells(table[rows])
-            writer.writerows([[name, *row] for name, row in zip(content.ids[rows], cells)] if content.ids else cells)
-
-
-def _cells(block: Array) -> list[list[Any]]:
-    # Python's floats are written as short as they can be read back; float32 needs its own shortest form.
-    return (block.astype(str) if block.dtype == np.float32 else block).tolist()
-
-
-def _write_parquet(path: Path, content: _Content) -> None:
-    pa = require("pyarrow", "table", "writing Parquet files")
-    parquet = require("pyarrow.parquet", "table", "writing Parquet files")
-    table, names = _as_table(content)
-    columns = [pa.array(np.ascontiguousarray(table[:, j])) for j in range(len(names))]
-    if content.ids:
-        columns, names = [pa.array(content.ids), *columns], ["id", *names]
-    parquet.write_table(pa.Table.from_arrays(columns, names=names), path)
+    with opened(path, Head(tuple(names), len(table), "id" if content.ids else "")) as file:
+        file.add(table, content.ids)
 
 
 def _write_npy(path: Path, content: _Content) -> None:
@@ -184,9 +160,9 @@ def _file_names(ids: Sequence[str], count: int) -> list[str]:
 
 
 _WRITERS: dict[str, _Writer] = {
-    ".csv": _write_text,
-    ".tsv": _write_text,
-    ".parquet": _write_parquet,
+    ".csv": _write_table,
+    ".tsv": _write_table,
+    ".parquet": _write_table,
     ".npy": _write_npy,
     ".npz": _write_npz,
     ".png": _write_picture,
