@@ -412,3 +412,25 @@ def test_nothing_is_left_open(tmp_path, cancer):
         blocks.close()
         assert len(list(listed.iterdir())) == before
         path.unlink()
+
+
+def test_few_large_pieces_are_told(tmp_path, cancer, monkeypatch):
+    from isthmus.data import dataset_tables
+
+    monkeypatch.setattr(dataset_tables, "LARGE", 569 * 30 * 4 - 1)
+    for rows, told in ((100, True), (50, False)):
+        parquet.write_table(as_table(cancer), tmp_path / "t.parquet", row_group_size=rows)
+        notes = open_dataset(tmp_path / "t.parquet").notes
+        assert any("write them in smaller row groups" in note for note in notes) == told
+
+
+def test_memory_is_given_back_after_a_pass(tmp_path, cancer, monkeypatch):
+    WRITERS["parquet"](as_table(cancer), tmp_path / "t")
+    dataset = open_dataset(tmp_path)
+    released = []
+    monkeypatch.setattr(dataset, "release", lambda: released.append(True))
+    assert sum(map(len, dataset.scan())) == 569
+    scan = dataset.scan()
+    next(scan)
+    scan.close()
+    assert released == [True, True]

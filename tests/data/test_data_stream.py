@@ -1,5 +1,8 @@
 """Streams: every row once an epoch, the same from any step, well mixed, and no thread left behind."""
 
+import signal
+import subprocess
+import sys
 import threading
 import time
 from itertools import islice
@@ -297,6 +300,36 @@ def test_closing_early_stops_the_reading(dataset, monkeypatch):
     forgotten = stream.batches(10, 0)
     next(forgotten)
     del forgotten
+
+
+LEFT = """
+import sys, numpy as np
+from isthmus.data import Preprocessor, Schema, Stream, open_dataset
+data = open_dataset(sys.argv[1])
+batches = Stream(data, Preprocessor.fit(data.head().array, Schema.infer(data.head())), buffer=20000).batches(7, 0)
+next(batches)
+print("ready", flush=True)
+if len(sys.argv) > 2:
+    for _ in batches:
+        pass
+"""
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_the_program_ends_with_a_stream_left_open(table, tmp_path, interrupted):
+    parquet(table, tmp_path)
+    arguments = [sys.executable, "-c", LEFT, str(tmp_path), *(["on"] if interrupted else [])]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "ready\n"
+        if interrupted:
+            process.send_signal(signal.SIGINT)
+        try:
+            _, errors = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert process.returncode == (-signal.SIGINT if interrupted else 0)
+    assert ("KeyboardInterrupt" in errors) == interrupted
+    assert "Exception ignored" not in errors
 
 
 def test_an_unstarted_stream_reads_nothing(dataset, monkeypatch):

@@ -84,7 +84,7 @@ class Dataset(ABC):
         """Return about how many bytes of memory a piece takes while it is open, besides the rows read."""
         return 0
 
-    def release(self) -> None:
+    def release(self) -> None:  # noqa: B027 (most kinds keep nothing)
         """Give memory that was kept for further reading back to the system."""
 
     def pick(self, piece: int, positions: NDArray[np.int64]) -> Chunk:

@@ -15,7 +15,6 @@ from isthmus.tasks.reading import SAMPLED, digest_of
 
 Array = NDArray[Any]
 Watch = Callable[[int], None]
-CHUNK = 8 << 20
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ def survey(
 
     def training_rows() -> Generator[Array]:
         place = 0
-        for chunk in _chunks(dataset):
+        for chunk in dataset.scan():
             known.look(chunk, place)
             left = kept.look(chunk, place)
             place += len(chunk)
@@ -99,12 +98,6 @@ def survey(
     found = np.concatenate([empty, *kept.rows]), np.concatenate([empty, *first])
     known_by = digest_of((len(dataset), *dataset.shape), dataset.dtype, np.concatenate([empty, *known.rows]))
     return Survey(preprocessor, *found, known_by, *(products.scaled(preprocessor) if products else (None, None)))
-
-
-def _chunks(dataset: Dataset) -> Generator[Array]:
-    size = max(1, CHUNK // max(1, prod(dataset.shape) * dataset.dtype.itemsize))
-    for piece in range(len(dataset.pieces)):
-        yield from dataset.open(piece, rows=size)
 
 
 class _Picked:
