@@ -16,6 +16,7 @@ from torch import Tensor
 from isthmus.errors import ConfigError
 from isthmus.training import AutogradStep, TrainingConfig, fit, probe
 from isthmus.training.kernels import KERNELS, PRODUCTS, relative_error
+from isthmus.training.threads import threads
 
 RATES = {product: {"plain": [1.0] * len(probe.SIZES), "numpy": [2.0] * 3 + [1.0] * (len(probe.SIZES) - 3)} for product in PRODUCTS}
 
@@ -152,7 +153,8 @@ def test_another_processor_does_not_count(fresh: Path) -> None:
 def test_where_nothing_can_be_stored_a_rule_decides(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ISTHMUS_CACHE", str(Path("/dev/null") / "cache"))
     monkeypatch.setattr(probe, "processor", lambda: "AMD EPYC")
-    found = probe.findings(1)
+    with threads(1):
+        found = probe.findings(1)
     assert found.origin == "assumed"
     assert found.best("forward", 1e5) == "numpy"
     monkeypatch.setattr(probe, "processor", lambda: "Intel Xeon")
