@@ -96,10 +96,8 @@ def test_every_family_makes_an_artifact_that_can_be_saved(dataset, source, tmp_p
 def test_the_closed_form_takes_one_pass_and_is_exact(files, source, monkeypatch) -> None:
     data = open_dataset(files / "parts", ids="patient")
     opened = []
-    original = type(data).open
-    monkeypatch.setattr(
-        type(data), "open", lambda self, piece, *more, **named: opened.append(piece) or original(self, piece, *more, **named)
-    )
+    original = type(data).chunks
+    monkeypatch.setattr(type(data), "chunks", lambda self, piece, *more: opened.append(piece) or original(self, piece, *more))
     first = fit(data, Config(family="linear", latent=5))
     assert sorted(opened) == list(range(len(data.pieces)))
     second = fit(source, Config(family="linear", latent=5))

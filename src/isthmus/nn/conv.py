@@ -8,10 +8,10 @@ from math import prod
 from typing import cast
 
 from torch import Tensor, nn
-from torch.nn import functional
 
 from isthmus.errors import ConfigError
 from isthmus.nn.base import Network, activation, check_widths, norms
+from isthmus.nn.strided import channels_last, evened, from_pixels, quick, to_pixels, up
 from isthmus.spec import register
 
 
@@ -74,11 +74,12 @@ class ConvEncoder(Network):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, H, W, C) to (batch, \\*shape_out)."""
-        h = x.permute(0, 3, 1, 2)
+        fast = quick(x, *x.shape[1:3])
+        h = channels_last(x.permute(0, 3, 1, 2)) if fast else x.permute(0, 3, 1, 2)
         for conv in self.convs:
-            h = functional.pad(h, (0, h.shape[3] % 2, 0, h.shape[2] % 2))
-            h = self.activation(conv(h))
-        return self.dense(h.flatten(1)).view(-1, *self.shape_out)
+            h = self.activation(conv(evened(h)))
+        h = from_pixels(h, self.dense.weight, self.dense.bias) if fast else self.dense(h.flatten(1))
+        return h.view(-1, *self.shape_out)
 
     def gain(self) -> Tensor:
         """Norm of the first kernel's weights for each input channel, shape (C,)."""
@@ -129,11 +130,21 @@ class ConvDecoder(Network):
         self.dense = nn.Linear(prod(self.shape_in), prod(self.inner))
         self.convs = nn.ModuleList(nn.ConvTranspose2d(a, b, 4, stride=2, padding=1) for a, b in pairwise(widths))
 
+    @property
+    def convolutions(self) -> list[nn.ConvTranspose2d]:
+        """The transposed convolutions in order."""
+        return cast("list[nn.ConvTranspose2d]", list(self.convs))
+
     def forward(self, z: Tensor) -> Tensor:
         """Map (batch, \\*shape_in) to (batch, parameters, H, W, C)."""
-        h = self.dense(z.flatten(1)).view(-1, *self.inner)
-        for conv, (height, width) in zip(self.convs, self.steps[1:]):
-            h = conv(self.activation(h))[:, :, :height, :width]
+        fast = quick(z, *self.steps[-1])
+        if fast:
+            h = to_pixels(z.flatten(1), self.dense.weight, self.dense.bias, self.inner)
+        else:
+            h = self.dense(z.flatten(1)).view(-1, *self.inner)
+        for conv, (height, width) in zip(self.convolutions, self.steps[1:]):
+            h = self.activation(h)
+            h = up(h, conv.weight, conv.bias, (height, width)) if fast else conv(h)[:, :, :height, :width]
         parameters, height, width, colours = self.shape_out
         return h.reshape(-1, parameters, colours, height, width).permute(0, 1, 3, 4, 2)
 

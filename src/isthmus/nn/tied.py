@@ -15,6 +15,7 @@ from isthmus.errors import ConfigError
 from isthmus.nn.base import Network, activation, check_widths, norms
 from isthmus.nn.conv import ConvEncoder, sizes
 from isthmus.nn.mlp import MLP
+from isthmus.nn.strided import quick, to_pixels, transposed, up
 from isthmus.spec import register
 
 
@@ -166,10 +167,13 @@ class TiedConv(Tied):
         """Map (batch, \\*shape_in) to (batch, 1, H, W, C)."""
         encoder = self._conv
         inner, *others = self.biases
-        h = functional.linear(z.flatten(1), encoder.dense.weight[: prod(self.shape_in)].t(), inner)
-        h = h.view(-1, self.channels[-1], *self.steps[0])
-        for conv, bias, (height, width) in zip(encoder.convolutions[::-1], others, self.steps[1:]):
-            h = functional.conv_transpose2d(self.activation(h), conv.weight, bias, stride=2, padding=1)[:, :, :height, :width]
+        fast = quick(z, *self.steps[-1])
+        shape = (self.channels[-1], *self.steps[0])
+        weight = encoder.dense.weight[: prod(self.shape_in)].t()
+        h = to_pixels(z.flatten(1), weight, inner, shape) if fast else functional.linear(z.flatten(1), weight, inner).view(-1, *shape)
+        double = up if fast else transposed
+        for conv, bias, size in zip(encoder.convolutions[::-1], others, self.steps[1:]):
+            h = double(self.activation(h), conv.weight, bias, size)
         return h.permute(0, 2, 3, 1).unsqueeze(1)
 
     def gain(self) -> Tensor:

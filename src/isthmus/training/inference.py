@@ -14,6 +14,7 @@ from isthmus.models import Autoencoder
 from isthmus.nn import MLP
 from isthmus.objectives import Context, Objective
 from isthmus.training.probe import choose
+from isthmus.training.slices import slice_rows
 from isthmus.training.threads import small, threads
 
 DRAWS = 16
@@ -75,7 +76,7 @@ def encode(model: Autoencoder, rows: Tensor, size: int | None = None) -> Tensor:
     """
     encoder = _dense_encoder(model)
     if encoder is None:
-        return in_batches(lambda x: model.encode(x).mean, rows, _device(model), size)
+        return in_batches(lambda x: model.encode(x).mean, rows, _device(model), size or slice_rows(model))
     few = small(model, min(len(rows), size or ROWS) // PASSES)
     with threads(1 if few else torch.get_num_threads()):
         return in_batches(encoder, rows, _device(model), size)
@@ -125,7 +126,7 @@ def decode(model: Autoencoder, codes: Tensor, draw: Callable[[Distribution], Ten
     Tensor of shape (n, \\*shape)
     """
     take = draw or _mean
-    size = max(1, min(ROWS, 4_000_000 // max(1, int(torch.Size(model.shape).numel()))))
+    size = slice_rows(model) or max(1, min(ROWS, 4_000_000 // max(1, int(torch.Size(model.shape).numel()))))
     return in_batches(lambda z: take(model.decode(z)), codes, _device(model), size)
 
 
@@ -142,7 +143,7 @@ def reconstruct(model: Autoencoder, rows: Tensor) -> Tensor:
     -------
     Tensor of shape (n, \\*shape)
     """
-    return in_batches(model.reconstruct, rows, _device(model))
+    return in_batches(model.reconstruct, rows, _device(model), slice_rows(model))
 
 
 def _mean(distribution: Distribution) -> Tensor:
@@ -178,4 +179,4 @@ def nats(model: Autoencoder, objective: Objective, rows: Tensor, draws: int = DR
             total = total - torch.stack([terms[name] for name in objective.nats]).sum(0)
         return total / count
 
-    return in_batches(score, rows, _device(model))
+    return in_batches(score, rows, _device(model), slice_rows(model))

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -27,6 +27,8 @@ from isthmus.training.callbacks import Callback
 from isthmus.training.config import TrainingConfig
 from isthmus.training.engines import StepFactory, make_step
 from isthmus.training.history import History, Row
+from isthmus.training.memory import memory_at_hand
+from isthmus.training.slices import slice_rows
 from isthmus.training.step import Step, weighted
 from isthmus.training.threads import enough_threads
 from isthmus.training.world import World
@@ -179,7 +181,8 @@ class Run:
         context = Context(step=self.step, noise=noise, corrupt=True)
         totals: dict[str, Tensor] = {}
         with torch.inference_mode():
-            for x, target in zip(*(torch.split(part, EVALUATION_ROWS) for part in self.held_out)):
+            size = slice_rows(self.model) or EVALUATION_ROWS
+            for x, target in zip(*(torch.split(part, size) for part in self.held_out)):
                 for name, values in self.objective(self.model, x, target, context).items():
                     total = values.double().sum()
                     totals[name] = totals[name] + total if name in totals else total
@@ -342,7 +345,8 @@ def fit(
     stopped = "diverged"
     try:
         rounding = arithmetic(run.config.precision, run.world.device)
-        with Interrupt() as interrupt, enough_threads(model, run.batch // run.world.size), rounding:
+        pages = memory_at_hand() if slice_rows(model) and run.world.device.type == "cpu" else nullcontext()
+        with Interrupt() as interrupt, enough_threads(model, run.batch // run.world.size), rounding, pages:
             stopped, seconds = _train(run, step, interrupt, watchers, path, key)
     except TrainingError as error:
         if run.best_step:
