@@ -15,12 +15,12 @@ from isthmus.nn import MLP
 from isthmus.objectives import Context, Objective
 from isthmus.training.probe import choose
 from isthmus.training.slices import slice_rows
-from isthmus.training.threads import small, threads
+from isthmus.training.threads import threads
 
 DRAWS = 16
 ROWS = 4096
-PASSES = 3  # a step costs three times what a pass costs
-CHOSEN = 2_000_000  # floating-point operations of a product; smaller ones are over before a choice is made
+SHARED = 4_000_000  # floating-point operations of a slice from which threads pay
+CHOSEN = 20_000_000  # those of a product from which the choice of a library pays
 
 
 def in_batches(function: Callable[[Tensor], Tensor], rows: Tensor, device: torch.device | None = None, size: int | None = None) -> Tensor:
@@ -77,8 +77,8 @@ def encode(model: Autoencoder, rows: Tensor, size: int | None = None) -> Tensor:
     encoder = _dense_encoder(model)
     if encoder is None:
         return in_batches(lambda x: model.encode(x).mean, rows, _device(model), size or slice_rows(model))
-    few = small(model, min(len(rows), size or ROWS) // PASSES)
-    with threads(1 if few else torch.get_num_threads()):
+    work = 2 * min(len(rows), size or ROWS) * sum(p.numel() for p in model.encoder.parameters())
+    with threads(1 if work < SHARED else torch.get_num_threads()):
         return in_batches(encoder, rows, _device(model), size)
 
 
