@@ -1,6 +1,7 @@
 """Data in memory."""
 
 import time
+from datetime import UTC, datetime
 
 import numpy as np
 import pandas as pd
@@ -35,18 +36,23 @@ def test_frames_of_one_dtype_keep_it(frame):
 
 @pytest.mark.parametrize("frame", FRAMES)
 def test_text_in_frames(frame):
-    with pytest.raises(DataError, match=r"column 'kind' holds 'x'.*drop=\['kind'\]"):
-        from_any(frame({"a": [1.0, 2.0], "kind": ["x", "y"]}))
+    source = from_any(frame({"a": [1.0, 2.0, 3.0], "kind": ["x", None, "y"]}))
+    assert (source.kind, source.types) == ("columns", ("number", "text"))
+    np.testing.assert_array_equal(source.array, [[1, 0], [2, np.nan], [3, 1]])
+    assert tuple(source.vocabularies["kind"]) == ("x", "y")
 
 
 @pytest.mark.parametrize("frame", FRAMES)
 def test_gaps_in_frames(frame):
-    with pytest.raises(DataError, match=r"NaN.*column 'b' has 1 missing \(NaN\), the first in row 1"):
-        from_any(frame({"a": [1.0, 2.0, 3.0], "b": [1, None, 3]}))
-    with pytest.raises(DataError, match=r"column 'b' has 1 missing"):
-        from_any(frame({"a": [1, 2, 3], "b": [True, None, False]}))
-    with pytest.raises(DataError, match=r"infinity.*column 'a' has 1 infinite"):
-        from_any(frame({"a": [1.0, np.inf], "b": [1.0, 2.0]}))
+    source = from_any(frame({"a": [1.0, 2.0, 3.0], "b": [1, None, 3]}))
+    assert (source.kind, source.types) == ("columns", ("number", "number"))
+    np.testing.assert_array_equal(source.array, [[1, 1], [2, np.nan], [3, 3]])
+    truth = from_any(frame({"a": [1, 2, 3], "b": [True, None, False]}))
+    assert truth.types == ("number", "boolean")
+    np.testing.assert_array_equal(truth.array[:, 1], [1, np.nan, 0])
+    for other in ([1.0, 2.0], [1.0, None]):
+        with pytest.raises(DataError, match=r"infinity.*column 'a' has 1 infinite"):
+            from_any(frame({"a": [1.0, np.inf], "b": other}))
 
 
 @pytest.mark.parametrize("frame", FRAMES)
@@ -58,19 +64,57 @@ def test_empty_frames(frame):
 
 
 def test_dates_and_categories_of_pandas():
-    days = pd.DataFrame({"ok": [1.0, 2.0], "day": pd.to_datetime(["2024-01-01", "2024-01-02"])})
-    with pytest.raises(DataError, match="column 'day'"):
-        from_any(days)
-    with pytest.raises(DataError, match="column 'kind' holds 'u'"):
-        from_any(pd.DataFrame({"ok": [1.0, 2.0], "kind": pd.Categorical(["u", "v"])}))
+    days = from_any(pd.DataFrame({"ok": [1.0, 2.0], "day": pd.to_datetime(["1970-01-02", None])}))
+    assert days.types == ("number", "date")
+    np.testing.assert_array_equal(days.array[:, 1], [86400, np.nan])
+    coded = from_any(pd.DataFrame({"ok": [1.0, 2.0], "kind": pd.Categorical(["u", "v"])}))
+    assert tuple(coded.vocabularies["kind"]) == ("u", "v")
+
+
+def test_dates_of_every_frame():
+    moments = [datetime(2024, 1, 31, 12, 30), None]
+    zoned = pd.to_datetime(pd.Series(["2024-01-31 13:30", None])).dt.tz_localize("Europe/Berlin")
+    for column in (pd.Series(moments), zoned, pl.Series(moments), np.array(moments, dtype=object)):
+        frame = pl.DataFrame({"t": column}) if isinstance(column, pl.Series) else pd.DataFrame({"t": column})
+        source = from_any(frame)
+        assert source.types == ("date",)
+        np.testing.assert_array_equal(source.array[:, 0], [datetime(2024, 1, 31, 12, 30, tzinfo=UTC).timestamp(), np.nan])
 
 
 def test_missing_values_of_pandas_own_dtypes():
     for dtype, values in (("Int64", [1, None]), ("boolean", [True, None]), ("Float32", [1.5, None])):
-        with pytest.raises(DataError, match="column 'b' has 1 missing"):
-            from_any(pd.DataFrame({"a": [1.0, 2.0], "b": pd.array(values, dtype=dtype)}))
+        source = from_any(pd.DataFrame({"a": [1.0, 2.0], "b": pd.array(values, dtype=dtype)}))
+        np.testing.assert_array_equal(source.array[:, 1], [float(values[0]), np.nan])
+        assert source.types[1] == ("boolean" if dtype == "boolean" else "number")
         whole = from_any(pd.DataFrame({"a": [1.0, 2.0], "b": pd.array([1, 0], dtype=dtype)}))
-        assert whole.array.tolist() == [[1, 1], [2, 0]]
+        assert (whole.kind, whole.array.tolist()) == ("table", [[1, 1], [2, 0]])
+
+
+def test_objects_of_several_types_are_text():
+    source = from_any(pd.DataFrame({"a": np.array(["x", 2, 2.5, None, True], dtype=object)}))
+    assert (source.types, tuple(source.vocabularies["a"])) == (("text",), ("x", "2", "2.5", "True"))
+    with pytest.raises(DataError, match=r"column 'a' holds .*\{'k': 1\}"):
+        from_any(pd.DataFrame({"a": np.array([{"k": 1}], dtype=object)}))
+
+
+def test_lists_of_dictionaries():
+    source = from_any([{"a": 1, "b": "x"}, {"b": "y", "c": True}])
+    assert (source.columns, source.types) == (("a", "b", "c"), ("number", "text", "boolean"))
+    np.testing.assert_array_equal(source.array, [[1, 0, np.nan], [np.nan, 1, 1]])
+    plain = from_any([{"a": 1, "b": 2.5}, {"a": 3, "b": 4}])
+    assert (plain.kind, plain.array.tolist()) == ("table", [[1, 2.5], [3, 4]])
+    with pytest.raises(DataError, match="keys of the rows must be text"):
+        from_any([{1: 2}])
+
+
+def test_gaps_in_arrays():
+    array = np.array([[1.0, np.nan], [2.0, 3.0]], np.float32)
+    for given in (array, torch.tensor(array), array.tolist()):
+        source = from_any(given)
+        assert (source.kind, source.columns, source.types) == ("columns", (), ("number", "number"))
+        np.testing.assert_array_equal(source.array, array)
+    with pytest.raises(DataError, match="picture 0"):
+        from_any(np.full((2, 3, 3), np.nan))
 
 
 def test_object_columns_of_numbers():
@@ -119,8 +163,6 @@ def test_tensors():
     assert from_any(torch.ones(3, 2, dtype=torch.uint8)).array.dtype == np.uint8
     with pytest.raises(DataError, match="Sparse"):
         from_any(torch.eye(3).to_sparse())
-    with pytest.raises(DataError, match="NaN"):
-        from_any(torch.full((2, 2), float("nan")))
 
 
 def test_lists():
@@ -130,8 +172,7 @@ def test_lists():
         from_any([[1, 2], [3]])
     with pytest.raises(DataError, match="text where numbers belong"):
         from_any([["a", "b"]])
-    with pytest.raises(DataError, match="NaN"):
-        from_any([[1.0, None]])
+    np.testing.assert_array_equal(from_any([[1.0, None]]).array, [[1.0, np.nan]])
 
 
 @pytest.mark.parametrize("bad", [3.0, "text", None, {"a": [1]}, object(), pl.LazyFrame({"a": [1]})])

@@ -8,7 +8,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -55,22 +55,34 @@ class Appender(ABC):
     def __init__(self, path: Path, head: Head) -> None:
         self.path, self.head, self.rows = path, head, 0
 
-    def add(self, values: Array, ids: Ids = ()) -> None:
-        """Append rows, shape (n, ...) with one value for each column, and their names.
+    def add(self, values: Array | Mapping[str, Any], ids: Ids = ()) -> None:
+        """Append rows, shape (n, ...) with one value for each column, or columns of them (`isthmus.data.to_table`), and their names.
 
         Raises
         ------
         ConfigError
-            If there are not as many values a row as columns.
+            If there are not as many values a row as columns, or the format holds numbers only.
         """
+        if not isinstance(values, np.ndarray):
+            self._check_names(values)
+            self._add_columns(values, ids)
+            self.rows += len(next(iter(values.values())))
+            return
         table = values.reshape(len(values), int(np.prod(values.shape[1:])))
         if table.shape[1] != len(self.head.columns):
             raise ConfigError(f"columns: {len(self.head.columns)} names for {table.shape[1]} columns; give one for each")
         self._add(values if isinstance(self, _Npy) else table.astype(np.uint8) if table.dtype == bool else table, ids)
         self.rows += len(values)
 
+    def _check_names(self, columns: Mapping[str, Any]) -> None:
+        if tuple(columns) != self.head.columns:
+            raise ConfigError(f"columns: {list(columns)} are not those announced, {list(self.head.columns)}")
+
     @abstractmethod
     def _add(self, values: Array, ids: Ids) -> None: ...
+
+    @abstractmethod
+    def _add_columns(self, columns: Mapping[str, Any], ids: Ids) -> None: ...
 
     @abstractmethod
     def close(self) -> None:
@@ -87,7 +99,33 @@ class _Parquet(Appender):
         self.writer: Any = None
 
     def _add(self, values: Array, ids: Ids) -> None:
-        columns = [self.pa.array(np.ascontiguousarray(values[:, j])) for j in range(values.shape[1])]
+        self._write([self.pa.array(np.ascontiguousarray(values[:, j])) for j in range(values.shape[1])], ids)
+
+    def _add_columns(self, columns: Mapping[str, Any], ids: Ids) -> None:
+        self._write([self._typed(name, values) for name, values in columns.items()], ids)
+
+    def _typed(self, name: str, values: Any) -> Any:
+        # The first block has decided: a later one may hold no value to tell the type by.
+        known = self.writer.schema.field(name).type if self.writer is not None else self._wanted(values)
+        if isinstance(values, list) and known is not None:
+            values = _as_told(cast("list[Any]", values), text=self.pa.types.is_string(known))
+        try:
+            return self.pa.array(values, type=known, from_pandas=True)
+        except (self.pa.ArrowInvalid, self.pa.ArrowTypeError) as error:
+            raise DataError(
+                f"column {name!r} was written as {known} in the rows before, and now holds what is none ({error}). Write to a .csv file"
+            ) from error
+
+    def _wanted(self, values: Any) -> Any:
+        """Return the type of a column, where it is not plain from the array: text where there are texts and other things."""
+        if isinstance(values, np.ndarray):
+            return None
+        kinds: set[Any] = set(map(type, cast("list[Any]", values))) - {type(None)}
+        if kinds in ({bool}, {int}):
+            return None
+        return self.pa.float64() if kinds and kinds <= {int, float} else self.pa.string()
+
+    def _write(self, columns: list[Any], ids: Ids) -> None:
         names = list(self.head.columns)
         if self.head.ids:
             columns, names = [self.pa.array(ids), *columns], [self.head.ids, *names]
@@ -104,6 +142,13 @@ class _Parquet(Appender):
             self.writer.close()
 
 
+def _as_told(values: list[Any], text: bool) -> list[Any]:
+    """Return values of a column of text as text, and those of another column without text."""
+    if text:
+        return [None if value is None else str(value) for value in values]
+    return [None if isinstance(value, str) else value for value in values]
+
+
 class _Text(Appender):
     """A line for each row."""
 
@@ -118,6 +163,10 @@ class _Text(Appender):
             cells = _cells(values[rows])
             self.writer.writerows([[name, *row] for name, row in zip(ids[rows], cells)] if self.head.ids else cells)
 
+    def _add_columns(self, columns: Mapping[str, Any], ids: Ids) -> None:
+        cells = [_told(values) for values in columns.values()]
+        self.writer.writerows(zip(ids, *cells) if self.head.ids else zip(*cells))
+
     def close(self) -> None:
         self.stream.close()
 
@@ -125,6 +174,23 @@ class _Text(Appender):
 def _cells(block: Array) -> list[list[Any]]:
     # Python's floats are written as short as they can be read back; float32 needs its own shortest form.
     return (block.astype(str) if block.dtype == np.float32 else block).tolist()
+
+
+def _told(values: Any) -> list[Any]:
+    """Return a column as it is written in text: nothing where a value is missing, dates in ISO's form."""
+    if not isinstance(values, np.ndarray):
+        return ["" if value is None else _word(value) for value in values]
+    array = cast("Array", values)
+    if array.dtype.kind == "M":
+        texts = np.datetime_as_string(array.astype("datetime64[s]") if array.dtype != "datetime64[D]" else array)
+        return np.where(np.isnat(array), "", texts).tolist()
+    if array.dtype.kind == "f":
+        return ["" if value != value else value for value in array.tolist()]
+    return [_word(value) for value in array.tolist()]
+
+
+def _word(value: Any) -> Any:
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 class _Npy(Appender):
@@ -139,6 +205,9 @@ class _Npy(Appender):
             header = {"descr": values.dtype.str, "fortran_order": False, "shape": (self.head.rows, *values.shape[1:])}
             np.lib.format.write_array_header_1_0(self.stream, header)  # pyright: ignore[reportArgumentType]
         self.stream.write(np.ascontiguousarray(values).data)
+
+    def _add_columns(self, columns: Mapping[str, Any], ids: Ids) -> None:  # noqa: ARG002
+        raise ConfigError(f"cannot write {self.path.name}: an array holds numbers only. Give an ending for tables: .csv, .tsv or .parquet")
 
     def close(self) -> None:
         self.stream.close()

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.data.checks import as_numbers, check_finite, listing, refuse_empty
+from isthmus.data.checks import as_numbers, check_finite, has_gaps, listing, refuse_empty
 from isthmus.data.columns import find, select
 from isthmus.data.options import ReadOptions
 from isthmus.data.source import Array, Source
@@ -41,6 +41,7 @@ def from_array(
     columns: tuple[str, ...] = (),
     shape: tuple[int, ...] | None = None,
     notes: list[str] | None = None,
+    gaps: bool = False,
 ) -> Source:
     """Return an array as a source, after checking it.
 
@@ -56,11 +57,13 @@ def from_array(
         (H, W, C) of the pictures that the rows of a table are.
     notes : list of str, optional
         Notes made before.
+    gaps : bool
+        Whether a table may have missing values (NaN), which makes it one of kind "columns".
 
     Returns
     -------
     Source
-        A table or pictures, with the values untouched where their dtype allows.
+        A table or pictures, with the values untouched where their dtype allows; columns where values are missing.
 
     Raises
     ------
@@ -76,7 +79,10 @@ def from_array(
     if array.ndim >= 1:
         refuse_empty(array.shape, name)
     array = _with_axes(as_numbers(array, name), name, notes)
-    check_finite(array, columns, name)
+    gaps = gaps and array.ndim == 2 and shape is None
+    check_finite(array, columns, name, gaps=gaps)
+    if gaps and has_gaps(array):
+        return Source("columns", array.astype(np.float64, copy=False), columns, (), notes, name, ("number",) * array.shape[1])
     if shape is not None:
         array, columns = reshaped(array, shape, name, notes), ()
     return Source("table" if array.ndim == 2 else "pictures", array, columns, (), notes, name)
@@ -158,7 +164,7 @@ def read_npy(path: Path, options: ReadOptions) -> Source:
         raise
     except BROKEN as error:
         raise broken_array(path.name, error) from error
-    return chosen(array, path.name, options, [])
+    return chosen(array, path.name, options, [], gaps=True)
 
 
 def mapped(path: Path) -> Any:
@@ -210,7 +216,7 @@ def read_npz(path: Path, options: ReadOptions) -> Source:
         raise
     except BROKEN as error:
         raise broken_array(path.name, error) from error
-    return chosen(array, path.name, options, notes)
+    return chosen(array, path.name, options, notes, gaps=True)
 
 
 def _choose_key(archive: Any, keys: list[str], name: str, key: str | None) -> str:
@@ -243,12 +249,12 @@ def broken_array(name: str, error: Exception) -> DataError:
     return DataError(f"{name} cannot be read as a NumPy file: {str(error)[:200]}. It may be cut off; write or fetch it again")
 
 
-def chosen(array: Array, name: str, options: ReadOptions, notes: list[str]) -> Source:
-    """Take the asked columns of an array, by position, and make it a source; errors as for `read_npy`."""
+def chosen(array: Array, name: str, options: ReadOptions, notes: list[str], gaps: bool = False) -> Source:
+    """Take the asked columns of an array, by position, and make it a source, with `gaps` if they are allowed; errors as for `read_npy`."""
     columns: tuple[str, ...] = ()
     if array.ndim == 2 and array.shape[1] and (options.columns or options.drop):
         array, columns = _take_columns(array, name, options, notes)
-    source = from_array(array, name=name, columns=columns, shape=options.shape, notes=notes)
+    source = from_array(array, name=name, columns=columns, shape=options.shape, notes=notes, gaps=gaps)
     refuse_other_size(source, options)
     return source
 

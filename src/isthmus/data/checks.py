@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,10 @@ LISTED = 5
 
 class NotNumbersError(DataError, TypeError):
     """Objects stand where numbers belong."""
+
+
+class GapsError(DataError):
+    """Values are missing where they may not be."""
 
 
 def listing(names: Sequence[object], most: int = LISTED) -> str:
@@ -30,6 +35,12 @@ def drop_mend(names: Sequence[str | int]) -> str:
     return f"drop={kept!r} (command line: {flags}{' ...' if len(names) > LISTED else ''})"
 
 
+def kind_mend(name: str, kind: str) -> str:
+    """Return how to say what kind a column is."""
+    flag = f"--kind {name}={kind}" if name.isidentifier() else f'--kind "{name}={kind}"'
+    return f"kinds={{{name!r}: {kind!r}}} (command line: {flag})"
+
+
 def refuse_text(found: Mapping[str | int, object], name: str) -> None:
     """Raise for the columns in `found` (name -> an example value) that hold no numbers."""
     if not found:
@@ -37,7 +48,9 @@ def refuse_text(found: Mapping[str | int, object], name: str) -> None:
     examples = "; ".join(f"column {column!r} holds {str(value)[:40]!r}" for column, value in list(found.items())[:LISTED])
     more = f"; and {len(found) - LISTED} more columns" if len(found) > LISTED else ""
     it = "it" if len(found) == 1 else "them"
-    raise DataError(f"{name}: text where numbers belong: {examples}{more}. Leave {it} out with {drop_mend(list(found))}")
+    plain = all(isinstance(value, (str, date)) for value in found.values())
+    what = "text where numbers belong" if plain else "neither numbers nor text, dates, true or false"
+    raise DataError(f"{name}: {what}: {examples}{more}. Leave {it} out with {drop_mend(list(found))}")
 
 
 def refuse_empty(shape: Sequence[int], name: str) -> None:
@@ -91,7 +104,16 @@ def _from_objects(array: Array, name: str) -> Array:
         raise DataError(f"{name}: objects where numbers belong ({error}). Give an array of numbers") from error
 
 
-def check_finite(array: Array, columns: Sequence[str], name: str, start: int = 0) -> None:
+def has_gaps(array: Array) -> bool:
+    """Return whether some values are NaN."""
+    if array.dtype.kind != "f":
+        return False
+    with np.errstate(all="ignore"):
+        total = np.sum(array)
+    return not np.isfinite(total) and any(bool(np.isnan(array[rows]).any()) for rows in row_blocks(len(array), array[:1].nbytes))
+
+
+def check_finite(array: Array, columns: Sequence[str], name: str, start: int = 0, gaps: bool = False) -> None:
     """Raise a `DataError` that names the columns with NaN or infinite values, if there are any.
 
     Parameters
@@ -104,23 +126,27 @@ def check_finite(array: Array, columns: Sequence[str], name: str, start: int = 0
         What to call the data.
     start : int
         Number of the first row.
+    gaps : bool
+        Whether NaN is allowed, as a missing value.
     """
     if array.dtype.kind != "f":
         return
     # One sum tells nearly always; it can also overflow on finite values, so the slow look decides.
     with np.errstate(all="ignore"):
         total = np.sum(array)
-    if np.isfinite(total):
+    if np.isfinite(total) or (gaps and not any(bool(np.isinf(array[rows]).any()) for rows in row_blocks(len(array), array[:1].nbytes))):
         return
-    flaws = _Flaws(array, start)
+    flaws = _Flaws(array, start, gaps)
     if flaws.any():
-        raise DataError(f"{name} contains {flaws.kinds()}: {flaws.where(columns)}")
+        kind = DataError if flaws.infs.any() else GapsError
+        raise kind(f"{name} contains {flaws.kinds()}: {flaws.where(columns)}")
 
 
 class _Flaws:
-    """Which columns of an array have how many NaN and infinite values, and where first."""
+    """Which columns of an array have how many NaN (unless they may) and infinite values, and where first."""
 
-    def __init__(self, array: Array, start: int) -> None:
+    def __init__(self, array: Array, start: int, gaps: bool = False) -> None:
+        self.gaps = gaps
         self.pictures = array.ndim > 2
         self.width = 1 if self.pictures else array.shape[1]
         self.nans = np.zeros(self.width, np.int64)
@@ -130,7 +156,8 @@ class _Flaws:
             self._look(array[rows], start + rows.start)
 
     def _look(self, block: Array, start: int) -> None:
-        nans, infs = np.isnan(block), np.isinf(block)
+        infs = np.isinf(block)
+        nans = np.zeros_like(infs) if self.gaps else np.isnan(block)
         axes = tuple(range(1, block.ndim))
         if self.pictures:
             nans, infs = nans.sum(axes)[:, None], infs.sum(axes)[:, None]
@@ -154,7 +181,7 @@ class _Flaws:
         named: list[str | int] = [columns[j] if columns else j for j in np.flatnonzero(self.first >= 0).tolist()]
         told = [self._column(j, name) for j, name in list(zip(np.flatnonzero(self.first >= 0).tolist(), named))[:LISTED]]
         more = f"; and {len(named) - LISTED} more columns" if len(named) > LISTED else ""
-        mend = f"Leave the columns out with {drop_mend(named)}, or leave those rows out; filling gaps is not built yet"
+        mend = f"Leave the columns out with {drop_mend(named)}, or leave those rows out"
         return f"{'; '.join(told)}{more}. {mend}"
 
     def _column(self, j: int, name: Any) -> str:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from math import prod
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.data.source import Array, Source, SourceKind
+from isthmus.data.source import Array, RawType, Source, SourceKind
 from isthmus.errors import DataError
+
+if TYPE_CHECKING:
+    from isthmus.data.schema import Schema
 
 ROWS = 16384
 CHUNK_BYTES = 4 << 20
@@ -34,7 +38,7 @@ class Dataset(ABC):
 
     Attributes
     ----------
-    kind : {"table", "pictures"}
+    kind : {"table", "pictures", "columns"}
         What one row is.
     columns : tuple of str
         Names of a table's columns; empty where it has none, and for pictures.
@@ -48,6 +52,10 @@ class Dataset(ABC):
         One sentence for each decision made while opening.
     pieces : ndarray of shape (p,)
         Rows of each piece.
+    types : tuple of {"number", "boolean", "text", "date"}
+        What the columns are, if `kind` is "columns"; see `Source`.
+    vocabularies : mapping of str to sequence of str
+        The texts met so far in each column of text.
     ids_dtype : numpy.dtype or None
         What the rows' names are in the file, if they are whole numbers.
     workers : int
@@ -61,6 +69,8 @@ class Dataset(ABC):
     name: str
     notes: list[str]
     pieces: NDArray[np.int64]
+    types: tuple[RawType, ...] = ()
+    vocabularies: Mapping[str, Sequence[str]] = MappingProxyType({})
     ids_dtype: np.dtype[Any] | None = None
     workers: int = 1
 
@@ -74,6 +84,34 @@ class Dataset(ABC):
     @abstractmethod
     def fingerprint(self) -> str:
         """Return a digest by which the same data are recognised: of what is read, sizes of the files, and samples of their bytes."""
+
+    def sources(self, piece: int, start: int, rows: int, named: bool) -> Generator[Source]:
+        """Yield what `chunks` does with what the values are; texts may be numbered anew in each."""
+        with closing(self.chunks(piece, start, rows, named)) as chunks:
+            for array, ids in chunks:
+                yield self._source(array, ids)
+
+    def coded(self, schema: Schema) -> Dataset:
+        """Return the rows as `schema` aligns them, if it is of mixed columns; the dataset itself otherwise.
+
+        Raises
+        ------
+        DataError
+            If columns are missing.
+        """
+        if schema.kind != "columns":
+            return self
+        from isthmus.data.dataset_coded import CodedDataset
+
+        return CodedDataset(self.with_gaps(), schema)
+
+    def only(self, schema: Schema) -> Dataset:  # noqa: ARG002 (most kinds have no names)
+        """Return the rows with only the columns that the schema models, where the kind of file can leave others unread."""
+        return self
+
+    def with_gaps(self) -> Dataset:
+        """Return the rows with missing values allowed, where the kind of file may have some; the dataset itself otherwise."""
+        return self
 
     @property
     def named(self) -> bool:
@@ -205,7 +243,8 @@ class Dataset(ABC):
             yield from self.chunks(piece, skipped, rows, named)
 
     def _source(self, array: Array, ids: tuple[str, ...]) -> Source:
-        return Source(self.kind, array, self.columns, ids, list(self.notes), self.name)
+        words = {name: tuple(known) for name, known in self.vocabularies.items()}
+        return Source(self.kind, array, self.columns, ids, list(self.notes), self.name, self.types, words)
 
 
 def _joined(chunks: Sequence[Chunk]) -> Chunk:

@@ -46,6 +46,18 @@ class ParquetDataset(TableDataset):
             file.types = dict(zip(schema.names, schema.types))
             file.groups = [footer.row_group(i).num_rows for i in range(footer.num_row_groups)]
 
+    def has_nulls(self) -> bool:
+        """Say whether the footers tell that values are missing."""
+        return any(self._nulls_in(file) for file in self._files)
+
+    def _nulls_in(self, file: TableFile) -> bool:
+        with self._open(file) as opened:
+            footer = opened.metadata
+            wanted = [j for j in range(footer.num_columns) if footer.schema.column(j).path in set(self._names)]
+            groups = (footer.row_group(i) for i in range(footer.num_row_groups))
+            found = (group.column(j).statistics for group in groups for j in wanted)
+            return any(stats is not None and stats.has_null_count and stats.null_count for stats in found)
+
     def batches(self, part: Part, names: list[str], start: int, rows: int) -> Generator[Any]:
         """Yield record batches of at most `rows` rows: those of `part` from its row `start` on."""
         with self._open(self._files[part.file]) as opened:

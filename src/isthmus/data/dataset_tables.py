@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Generator, Sequence
-from contextlib import closing
-from dataclasses import dataclass, field
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing, suppress
+from copy import copy
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote
 
 import numpy as np
 
 from isthmus.data.arrays import refuse_other_size, reshaped
-from isthmus.data.checks import check_finite, listing, refuse_empty, refuse_text
+from isthmus.data.checks import check_finite, drop_mend, listing, refuse_empty, refuse_text
 from isthmus.data.columns import missing_columns, select
 from isthmus.data.dataset_base import Chunk, Dataset, changed, digest, gone
+from isthmus.data.dataset_columns import Words, constant
 from isthmus.data.options import ReadOptions
-from isthmus.data.source import Array, Source
+from isthmus.data.raw import Raw, assembled, from_arrow, type_of_arrow
+from isthmus.data.source import Array, RawType, Source
 from isthmus.data.tables import example, is_numeric, narrowest, visible
 from isthmus.errors import ConfigError, DataError
 from isthmus.extras import require
+
+if TYPE_CHECKING:
+    from isthmus.data.schema import Schema
 
 _BROKEN = (ValueError, OSError, NotImplementedError, MemoryError)
 # Fewer pieces than this of that many bytes together are told, for their rows are not mixed as far as they might be.
@@ -57,7 +63,7 @@ class TableFile:
 
 
 class TableDataset(Dataset):
-    """A table in files of columns.
+    """A table in files of columns: of kind "table" if all of them are numbers, and "columns" otherwise or where values are missing.
 
     Parameters
     ----------
@@ -73,7 +79,7 @@ class TableDataset(Dataset):
     Raises
     ------
     DataError
-        If a file is broken, has other columns or text in one of them, or there are no rows.
+        If a file is broken or has other columns, a column holds lists or the like, or there are no rows.
     ConfigError
         If `ids` is also among the columns.
     """
@@ -90,9 +96,84 @@ class TableDataset(Dataset):
         self.pieces = np.array([part.rows for part in self._parts], np.int64)
         self.columns, self.shape = tuple(self._names), (len(self._names),)
         refuse_empty((len(self), len(self._names)), name)
-        self.dtype = self._common_dtype()
+        mixed = options.shape is None and any(not self._is_number(name) for name in self._names)
+        self.dtype = np.dtype(np.float64) if mixed else self._common_dtype()
         self._shape_as(options)
         self._note_few()
+        if mixed or self.has_nulls():
+            self._mix()
+
+    def has_nulls(self) -> bool:
+        """Say whether the files tell that values are missing."""
+        return False
+
+    def _is_number(self, name: str) -> bool:
+        return all(is_numeric(self._pa, kind) for kind in self._plain_types(name))
+
+    def _plain_types(self, name: str) -> list[Any]:
+        """Return the types of a column in the files, nothing for one that is a folder's name and a number."""
+        found = [self._plain(file.types[name]) for file in self._files if name in file.types]
+        return found + [self._pa.string() for file in self._files if name not in file.types and isinstance(_as_value(name, file), str)]
+
+    def _raw_types(self, name: str) -> set[Any]:
+        kinds = [kind for kind in self._plain_types(name) if not self._pa.types.is_null(kind)]
+        return {type_of_arrow(self._pa, kind) for kind in kinds}
+
+    def _mix(self) -> None:
+        """Become rows of mixed columns, which may have gaps."""
+        if self._picture_shape is not None:
+            return
+        self.kind, self.dtype, self._words = "columns", np.dtype(np.float64), Words()
+        types: list[RawType] = []
+        for name in self._names:
+            found = self._raw_types(name)
+            if len(found) > 1:
+                raise self._differing(name)
+            types.append(cast("RawType", next(iter(found), "number")))
+        self.types = tuple(types)
+
+    def _differing(self, name: str) -> DataError:
+        """Return the error for a column that is of one type in one file and of another in another."""
+        kinds = {file.label: type_of_arrow(self._pa, file.types[name]) for file in self._files if name in file.types}
+        first = next(iter(kinds))
+        other = next((label for label, kind in kinds.items() if kind != kinds[first]), first)
+        told = f"{kinds[first]} in {first}, but {kinds[other]} in {other}"
+        return DataError(
+            f"{self.name}: column {name!r} mixes types: {told}. Write the files alike, or leave it out with {drop_mend([name])}"
+        )
+
+    def with_gaps(self) -> Dataset:
+        """Return the rows as mixed columns, which may have gaps; pictures have none."""
+        if self.kind != "table":
+            return self
+        other = copy(self)
+        other._mix()
+        return other
+
+    def coded(self, schema: Schema) -> Dataset:
+        """Return the rows as the schema takes them: mixed columns as it aligns them, plain numbers without gaps."""
+        if schema.kind != "table" or self.kind != "columns":
+            return super().coded(schema)
+        refuse_text(self._examples(self._files[0], [name for name in self._names if not self._is_number(name)]), self.name)
+        other = copy(self)
+        other.kind, other.types, other.dtype = "table", (), self._common_dtype()
+        return other
+
+    def only(self, schema: Schema) -> Dataset:
+        """Return the rows with only the columns that the schema models, in its order."""
+        missing = [name for name in schema.columns if name not in self._names]
+        if missing:
+            raise missing_columns(missing, self._names, self.name)
+        other = copy(self)
+        other._names, other._words = list(schema.columns), Words()
+        other.columns, other.shape = schema.columns, schema.shape
+        other.types = tuple(self.types[self._names.index(name)] for name in schema.columns)
+        return other
+
+    @property
+    def vocabularies(self) -> Mapping[str, Sequence[str]]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The texts met so far in each column of text."""
+        return self._words.vocabularies if self.kind == "columns" else {}
 
     @abstractmethod
     def look_into(self, file: TableFile) -> None:
@@ -165,11 +246,11 @@ class TableDataset(Dataset):
         missing = [name for name in (*chosen, *([self._ids] if self._ids else [])) if name not in known]
         if missing:
             raise missing_columns(missing, list(known), file.label)
-        odd = [name for name in chosen if name in file.types and not is_numeric(self._pa, self._plain(file.types[name]))]
+        odd = [name for name in chosen if name in file.types and type_of_arrow(self._pa, file.types[name]) is None]
         refuse_text(self._examples(file, odd), file.label)
         for name in chosen:
             if name not in file.types:
-                _as_number(name, file)
+                _as_value(name, file)
 
     def _plain(self, kind: Any) -> Any:
         return kind.value_type if self._pa.types.is_dictionary(kind) else kind
@@ -210,7 +291,7 @@ class TableDataset(Dataset):
 
     def _numpy_type(self, file: TableFile, name: str) -> np.dtype[Any]:
         if name not in file.types:
-            return np.asarray(_as_number(name, file)).dtype
+            return np.asarray(_as_value(name, file)).dtype
         kind, types = self._plain(file.types[name]), self._pa.types
         if types.is_decimal(kind) or types.is_null(kind):
             return np.dtype(np.float64)
@@ -218,6 +299,8 @@ class TableDataset(Dataset):
 
     def _shape_as(self, options: ReadOptions) -> None:
         if options.shape is not None:
+            odd = [name for name in self._names if not self._is_number(name)]
+            refuse_text(self._examples(self._files[0], odd), self.name)
             reshaped(np.empty((1, *self.shape)), options.shape, self.name, self.notes)
             self.kind, self.columns, self.shape, self._picture_shape = "pictures", (), options.shape, options.shape
         refuse_other_size(Source(self.kind, np.empty((0, *self.shape)), name=self.name), options)
@@ -229,6 +312,28 @@ class TableDataset(Dataset):
 
     def chunks(self, piece: int, start: int, rows: int, named: bool) -> Generator[Chunk]:
         """Yield the rows of a piece from row `start` on in chunks of at most `rows`, with their names if `named`."""
+        with closing(self._read(piece, start, rows, named)) as batches:
+            for batch, file, first in batches:
+                ids = self._names_of(batch, file) if named else ()
+                if self.kind != "columns":
+                    yield self._values(batch, file, first), ids
+                    continue
+                found = self._raws(batch, file, first)
+                columns = [self._words.numbered(name, raw) if raw.type == "text" else raw.values for name, raw in zip(self._names, found)]
+                yield np.stack(columns, axis=1), ids
+
+    def sources(self, piece: int, start: int, rows: int, named: bool) -> Generator[Source]:
+        """Yield what `chunks` does with what the values are; texts are numbered anew in each."""
+        if self.kind != "columns":
+            yield from super().sources(piece, start, rows, named)
+            return
+        with closing(self._read(piece, start, rows, named)) as batches:
+            for batch, file, first in batches:
+                source = assembled(self._raws(batch, file, first), self._names, self._told(batch, file, first), [])
+                yield replace(source, ids=self._names_of(batch, file) if named else ())
+
+    def _read(self, piece: int, start: int, rows: int, named: bool) -> Generator[tuple[Any, TableFile, int]]:
+        """Yield the batches of a piece, each with its file and the number of its first row there."""
         part = self._parts[piece]
         file = self._files[part.file]
         names = [name for name in self._names if name in file.types] + ([str(self._ids)] if named else [])
@@ -236,21 +341,37 @@ class TableDataset(Dataset):
         try:
             with closing(self.batches(part, names, start, rows)) as batches:
                 for batch in batches:
-                    yield self._values(batch, file, part.first + place), self._names_of(batch, file) if named else ()
+                    yield batch, file, part.first + place
                     place += batch.num_rows
         except _BROKEN as error:
             raise self._broken(file, error) from error
         if place != max(start, part.rows):
             raise changed(file.label)
 
+    def _told(self, batch: Any, file: TableFile, first: int) -> str:
+        return f"{file.label}, rows {first} to {first + batch.num_rows - 1},"
+
+    def _raws(self, batch: Any, file: TableFile, first: int) -> list[Raw]:
+        """Return the columns of a batch as they were read."""
+        there = set(file.types)
+        found = [
+            cast("Raw", from_arrow(self._pa, batch.column(name))) if name in there else constant(_as_value(name, file), batch.num_rows)
+            for name in self._names
+        ]
+        numbers = [raw.values for raw in found if raw.type == "number"]
+        if numbers:
+            names = [name for name, raw in zip(self._names, found) if raw.type == "number"]
+            check_finite(np.stack(numbers, axis=1), names, self._told(batch, file, first), first, gaps=True)
+        return found
+
     def _values(self, batch: Any, file: TableFile, first: int) -> Array:
         columns = {name: self._cast(batch.column(name)) for name in self._names if name in file.types}
-        label = f"{file.label}, rows {first} to {first + batch.num_rows - 1},"
+        label = self._told(batch, file, first)
         self._refuse_gaps({name: column for name, column in columns.items() if column.null_count}, label, first)
         # Column by column, as they lie in the file: rows are made of them once, when they are scaled.
         values = np.empty((len(self._names), batch.num_rows), self.dtype)
         for j, name in enumerate(self._names):
-            values[j] = self._numbers(columns[name]) if name in columns else _as_number(name, file)
+            values[j] = self._numbers(columns[name]) if name in columns else _as_value(name, file)
         check_finite(values.T, self._names, label, first)
         return values.T if self._picture_shape is None else np.ascontiguousarray(values.T).reshape(-1, *self._picture_shape)
 
@@ -280,16 +401,12 @@ class TableDataset(Dataset):
         return digest(facts, [(file.label, file.path) for file in self._files])
 
 
-def _as_number(name: str, file: TableFile) -> int | float:
-    """Return the value that a folder's name gives to a column."""
+def _as_value(name: str, file: TableFile) -> int | float | str:
+    """Return the value that a folder's name gives to a column, as a number if it is one."""
     value = file.keys[name]
     if value == _NO_VALUE:
         raise DataError(f"{file.label}: the folder gives {name!r} no value. Leave it out of columns, or those files out of the folder")
-    try:
-        return int(value)
-    except ValueError:
-        try:
-            return float(value)
-        except ValueError:
-            refuse_text({name: value}, file.label)
-            raise
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(value)
+    return value

@@ -190,7 +190,8 @@ class Preprocessor:
         Returns
         -------
         ndarray of shape (..., \\*schema.shape)
-            Floats as they were; integers rounded and clipped to their range; booleans as uint8 0 and 1.
+            Floats as they were; integers rounded and clipped to their range, or to the two values that the data had where they had no
+            others; booleans as uint8 0 and 1.
 
         Raises
         ------
@@ -212,7 +213,8 @@ class Preprocessor:
         values += self._plan.offset
         if out.dtype.kind != "f":
             np.rint(values, out=values)
-            np.clip(values, *_integer_range(self.schema.dtype), out=values)
+            ends = (self._plan.offset, self._plan.offset + self._plan.divisor)
+            np.clip(values, *(ends if self.support == "binary" else _integer_range(self.schema.dtype)), out=values)
         np.copyto(out, values, casting="unsafe")
 
     def fields(self) -> tuple[Field, ...]:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.data.dataset_base import Dataset, changed
-from isthmus.data.preprocessor import Preprocessor
+from isthmus.data.prepare import AnyPreprocessor
 from isthmus.data.schedule import Schedule, Take, Window
 from isthmus.data.source import Array
 from isthmus.errors import ConfigError, DataError
@@ -40,7 +40,7 @@ class Stream:
     ----------
     dataset : Dataset
         From `open_dataset`.
-    preprocessor : Preprocessor
+    preprocessor : Preprocessor or ColumnsPreprocessor
         Fitted on rows of the same kind.
     left_out : ndarray of shape (k,), optional
         Sorted positions of rows that are never given, such as those held out.
@@ -58,7 +58,7 @@ class Stream:
     --------
     >>> import tempfile
     >>> from pathlib import Path
-    >>> from isthmus.data import Schema, open_dataset
+    >>> from isthmus.data import Preprocessor, Schema, open_dataset
     >>> file = Path(tempfile.mkdtemp()) / "rows.npy"
     >>> np.save(file, np.arange(10.0).reshape(5, 2))
     >>> data = open_dataset(file)
@@ -70,14 +70,14 @@ class Stream:
     """
 
     def __init__(
-        self, dataset: Dataset, preprocessor: Preprocessor, left_out: NDArray[np.int64] | None = None, buffer: int = 128 << 20
+        self, dataset: Dataset, preprocessor: AnyPreprocessor, left_out: NDArray[np.int64] | None = None, buffer: int = 128 << 20
     ) -> None:
         self._dataset, self._preprocessor = dataset, preprocessor
         self._left_out = np.zeros(0, np.int64) if left_out is None else np.asarray(left_out, np.int64)
         self._check()
         if buffer < 1:
             raise ConfigError(f"buffer must be a positive number of bytes, not {buffer!r}")
-        self.shape = dataset.shape
+        self.shape = preprocessor.fields()[0].shape
         self._rows = max(1, buffer // (2 * 4 * prod(self.shape)))
         chunk = min(dataset.rows_a_chunk(), int(dataset.pieces.max())) * dataset.row_bytes
         # Of every open piece a chunk may be left over from the last window, while the next one is read.

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from isthmus.data.arrays import from_array
-from isthmus.data.checks import refuse_empty, refuse_text
+from isthmus.data.cells import codes, decimal_commas
+from isthmus.data.checks import has_gaps, refuse_empty, refuse_text
 from isthmus.data.columns import select
 from isthmus.data.options import ReadOptions
+from isthmus.data.raw import assembled, from_arrow
 from isthmus.data.sniff import DELIMITERS, Dialect, is_number, sniff
 from isthmus.data.source import Array, Source
 from isthmus.errors import DataError
@@ -46,16 +48,22 @@ def read_text(path: Path, options: ReadOptions) -> Source:
     dialect = sniff(path)
     chosen = select(dialect.names, options, path.name)
     columns = _parse(csv, path, dialect, chosen)
-    return _finish(columns, [dialect.names[j] for j in chosen], len(dialect.names), path.name, options, list(dialect.notes))
+    names, notes = [dialect.names[j] for j in chosen], list(dialect.notes)
+    if options.shape is None:
+        columns = codes(path, dialect, columns, lambda some: _parse(csv, path, dialect, [chosen[j] for j in some], text=True))
+        columns = decimal_commas(columns, names, notes)
+    return _finish(columns, names, len(dialect.names), path.name, options, notes)
 
 
-def _parse(csv: Any, path: Path, dialect: Dialect, chosen: Sequence[int]) -> list[Any]:
+def _parse(csv: Any, path: Path, dialect: Dialect, chosen: Sequence[int], text: bool = False) -> list[Any]:
     # Columns are called by their position here, so that twin names outside the choice do no harm.
     keys = [str(j) for j in range(len(dialect.names))]
     convert = csv.ConvertOptions(
         include_columns=[keys[j] for j in chosen],
+        column_types=dict.fromkeys([keys[j] for j in chosen], require("pyarrow", "table", "reading CSV files").string()) if text else None,
         decimal_point=dialect.decimal,
         null_values=[*csv.ConvertOptions().null_values, *_MISSING_SIGNS],
+        strings_can_be_null=True,
     )
     try:
         table = _read_csv(csv, path, dialect, convert, keys, threads=True)
@@ -124,9 +132,19 @@ def _finish(columns: Sequence[Any], names: Sequence[str], total: int, file: str,
     refuse_empty((len(columns[0]), len(columns)), file)
     pa = require("pyarrow", "table", "reading tables")
     columns = [column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column for column in columns]
+    if options.shape is None and any(not is_numeric(pa, column.type) or column.null_count for column in columns):
+        return _mixed(pa, columns, names, file, notes)
     refuse_text({name: example(column) for name, column in zip(names, columns) if not is_numeric(pa, column.type)}, file)
-    values = stack([_to_numpy(pa, column) for column in columns])
-    return from_array(values, name=file, columns=tuple(names), shape=options.shape, notes=notes)
+    arrays = [_to_numpy(pa, column) for column in columns]
+    if options.shape is None and any(map(has_gaps, arrays)):
+        return _mixed(pa, columns, names, file, notes)
+    return from_array(stack(arrays), name=file, columns=tuple(names), shape=options.shape, notes=notes)
+
+
+def _mixed(pa: Any, columns: Sequence[Any], names: Sequence[str], file: str, notes: list[str]) -> Source:
+    found = [from_arrow(pa, column) for column in columns]
+    refuse_text({name: example(column) for name, column, raw in zip(names, columns, found) if raw is None}, file)
+    return assembled([raw for raw in found if raw is not None], names, file, notes)
 
 
 def is_numeric(pa: Any, kind: Any) -> bool:

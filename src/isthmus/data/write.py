@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from isthmus.errors import ConfigError, DataError
 from isthmus.files import atomic_path
 
 JPEG_QUALITY = 95
+MIXED = (".csv", ".tsv", ".parquet")
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ _Writer = Callable[[Path, _Content], None]
 
 def write(
     path: str | os.PathLike[str],
-    array: Array,
+    array: Array | Mapping[str, Any],
     *,
     columns: Sequence[str] | None = None,
     ids: Sequence[str] | None = None,
@@ -48,7 +50,7 @@ def write(
         ``.csv``, ``.tsv``, ``.parquet``, ``.npy``, ``.npz`` (under the key "data"), ``.png`` or ``.jpg`` (one picture, or
         several on a sheet), or a folder: a path without an ending takes one PNG per picture.
     array : ndarray of shape (n,), (n, d), (H, W, C), (n, H, W, C) or (rows, steps, H, W, C)
-        Numbers. Tables take pictures too, one value per column.
+        Numbers. Tables take pictures too, one value per column. Or columns of mixed types, as `isthmus.data.to_table` returns them.
     columns : sequence of str, optional
         Names of the columns in a table; c0, c1 ... by default.
     ids : sequence of str, optional
@@ -76,6 +78,8 @@ def write(
     ['a,b', '1.0,0.0', '0.0,1.0']
     """
     path = Path(path).expanduser()
+    if isinstance(array, Mapping):
+        return _write_mixed(path, array, tuple(ids or ()), overwrite)
     content = _Content(np.asarray(array), tuple(columns or ()), tuple(ids or ()))
     if content.ids and (content.array.ndim == 0 or len(content.ids) != len(content.array)):
         raise ConfigError(f"ids: {len(content.ids)} names for an array of shape {content.array.shape}; give one for each row")
@@ -84,6 +88,17 @@ def write(
     writer = _writer(path)
     with atomic_path(path, overwrite=overwrite) as temporary:
         writer(temporary, content)
+    return path
+
+
+def _write_mixed(path: Path, table: Mapping[str, Any], ids: tuple[str, ...], overwrite: bool) -> Path:
+    rows = len(next(iter(table.values()), ()))
+    if path.suffix.lower() not in MIXED or path.is_dir():
+        raise DataError(f"cannot write {path}: mixed columns are written to {', '.join(MIXED)} only")
+    if ids and len(ids) != rows:
+        raise ConfigError(f"ids: {len(ids)} names for {rows} rows; give one for each row")
+    with atomic_path(path, overwrite=overwrite) as temporary, opened(temporary, Head(tuple(table), rows, "id" if ids else "")) as file:
+        file.add(table, ids)
     return path
 
 
