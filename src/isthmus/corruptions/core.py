@@ -12,7 +12,14 @@ from isthmus.errors import ConfigError
 from isthmus.spec import register
 
 
-def _share(value: float, name: str) -> float:
+def check_share(value: float, name: str) -> float:
+    """Return a share, or refuse what is none.
+
+    Raises
+    ------
+    ConfigError
+        If `value` does not lie between 0 and 1.
+    """
     if not 0 <= value <= 1:
         raise ConfigError(f"{name} must lie between 0 and 1, not {value}")
     return float(value)
@@ -55,7 +62,7 @@ class Masking(Corruption):
 
     def __init__(self, share: float = 0.3, value: float = 0.0) -> None:
         super().__init__()
-        self.share = _share(share, "share")
+        self.share = check_share(share, "share")
         self.value = float(value)
 
     def forward(self, x: Tensor, noise: Noise) -> Tensor:
@@ -121,7 +128,7 @@ class SaltAndPepper(Corruption):
 
     def __init__(self, share: float = 0.2, low: float = 0.0, high: float = 1.0) -> None:
         super().__init__()
-        self.share = _share(share, "share")
+        self.share = check_share(share, "share")
         self.low = float(low)
         self.high = float(high)
 

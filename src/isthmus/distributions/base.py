@@ -31,9 +31,25 @@ class Distribution(ABC):
         """Negative of `log_prob`, shape (batch,)."""
         return -self.log_prob(x)
 
+    def observed(self, x: Tensor) -> Tensor | None:  # noqa: ARG002
+        """Return 1 for the values of `x` that count and 0 for those that are missing, or None if all count."""
+        return None
+
     @abstractmethod
     def sample(self, noise: Noise) -> Tensor:
         """Draw once; gradients pass through the draw where the distribution is reparameterised."""
+
+
+class Valuewise(Distribution):
+    """A distribution whose values are independent of each other, so that each has a log probability of its own."""
+
+    @abstractmethod
+    def log_probs(self, x: Tensor) -> Tensor:
+        """Log density or log probability of each value in nats, shape (batch, ...)."""
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Log density or log probability in nats, shape (batch,)."""
+        return sum_rows(self.log_probs(x))
 
 
 class Delta(Distribution):

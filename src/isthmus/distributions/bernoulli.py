@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from isthmus.distributions.base import Distribution, sum_rows
+from isthmus.distributions.base import Valuewise
 from isthmus.distributions.noise import Noise
 
 
-class Bernoulli(Distribution):
+class Bernoulli(Valuewise):
     r"""Independent coins, :math:`\log p(x) = \sum_i x_i \log\lambda_i + (1-x_i)\log(1-\lambda_i)`, :math:`\lambda=\sigma(l)`.
 
     A likelihood only for values in {0, 1}: for grey values use `ContinuousBernoulli`.
@@ -35,9 +35,9 @@ class Bernoulli(Distribution):
         """Probability of a one."""
         return self.logits.sigmoid()
 
-    def log_prob(self, x: Tensor) -> Tensor:
-        """Log probability in nats, shape (batch,)."""
-        return -sum_rows(functional.binary_cross_entropy_with_logits(self.logits, x, reduction="none"))
+    def log_probs(self, x: Tensor) -> Tensor:
+        """Log probability of each value in nats, shape (batch, ...)."""
+        return -functional.binary_cross_entropy_with_logits(self.logits, x, reduction="none")
 
     def sample(self, noise: Noise) -> Tensor:
         """Draw zeros and ones; no gradient passes."""
@@ -74,9 +74,9 @@ class ContinuousBernoulli(Bernoulli):
         series = 0.5 + self.logits / 12 - self.logits**3 / 720
         return torch.where(small, series, torch.where(self.logits > 0, above, 1 - above))
 
-    def log_prob(self, x: Tensor) -> Tensor:
-        """Log density in nats, shape (batch,)."""
-        return super().log_prob(x) + sum_rows(self._log_constant())
+    def log_probs(self, x: Tensor) -> Tensor:
+        """Log density of each value in nats, shape (batch, ...)."""
+        return super().log_probs(x) + self._log_constant()
 
     def _log_constant(self) -> Tensor:
         size = self.logits.abs()

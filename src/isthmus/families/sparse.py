@@ -21,7 +21,7 @@ WEIGHTS = {"l1": 0.03, "kl": 0.01}
 
 def wide_latent(field: Field) -> int:
     """Choose the width of a wide code: four times the input's, within 64 and 1024."""
-    return max(64, min(1024, 4 * field.width))
+    return max(64, min(1024, 4 * field.values))
 
 
 def units(latent: int, activity: float) -> int:
@@ -36,6 +36,7 @@ def build(
     architecture: Architecture | None = None,
     likelihood: str | None = None,
     likelihood_scale: float | str | None = None,
+    missingness: bool = False,
     sparsity: str = "topk",
     activity: float = 0.05,
     weight: float | None = None,
@@ -53,15 +54,15 @@ def build(
     if not 0 < activity < 1:
         raise ConfigError(f"activity must lie strictly between 0 and 1, not {activity}")
     width = wide_latent(field) if latent is None else latent
-    charge = WEIGHTS.get(sparsity, 1.0) * field.width / 10 if weight is None else weight
+    charge = WEIGHTS.get(sparsity, 1.0) * field.values / 10 if weight is None else weight
     bottleneck: Bottleneck = {
         "topk": lambda: TopK(width, units(width, activity)),
         "l1": lambda: L1(width),
         "kl": lambda: KLActivity(width, activity),
     }[sparsity]()
     name, scale = auto_likelihood(field, variational=False)
-    decoded = make_likelihood(field, likelihood or name, scale if likelihood_scale is None else likelihood_scale)
-    encoder, decoder = networks(field, width, width, decoded.parameters_per_value, architecture or Architecture(network="linear"))
+    decoded = make_likelihood(field, likelihood or name, scale if likelihood_scale is None else likelihood_scale, missingness)
+    encoder, decoder = networks(field, width, width, decoded.shape_in, architecture or Architecture(network="linear"))
     objective: Objective = Reconstruction({"l1": charge, "activity": charge})
     if sparsity == "topk":
         objective = objective + AuxK(width, k=min(width, 2 * units(width, activity)))

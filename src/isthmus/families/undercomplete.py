@@ -21,12 +21,13 @@ def build(
     architecture: Architecture | None = None,
     likelihood: str | None = None,
     likelihood_scale: float | str | None = None,
+    missingness: bool = False,
 ) -> tuple[Autoencoder, Objective]:
     """Minimise :math:`-\\log p(x | z)` with :math:`z = f(x)` narrower than x."""
     field = single(fields)
     width = auto_latent(field) if latent is None else latent
     bottleneck = Deterministic(width)
     name, scale = auto_likelihood(field, variational=False)
-    decoded = make_likelihood(field, likelihood or name, scale if likelihood_scale is None else likelihood_scale)
-    encoder, decoder = networks(field, width, width, decoded.parameters_per_value, architecture or Architecture())
+    decoded = make_likelihood(field, likelihood or name, scale if likelihood_scale is None else likelihood_scale, missingness)
+    encoder, decoder = networks(field, width, width, decoded.shape_in, architecture or Architecture())
     return Autoencoder(encoder, bottleneck, decoder, decoded), Reconstruction()

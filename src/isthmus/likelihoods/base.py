@@ -34,6 +34,14 @@ class Likelihood(nn.Module):
         super().__init__()
         self.shape = tuple(shape)
 
+    @property
+    def shape_in(self) -> tuple[int, ...]:
+        """Shape of what the decoder must give for a row: ``(parameters_per_value, *shape)`` unless a subclass says otherwise."""
+        return (self.parameters_per_value, *self.shape)
+
+    def begin(self, rows: Tensor) -> None:
+        """Take what there is to know of the training rows, of shape (n, \\*shape), or refuse them; most likelihoods need nothing."""
+
     @abstractmethod
     def forward(self, h: Tensor) -> Distribution:
-        """Map h of shape (batch, parameters_per_value, \\*shape) to a distribution over rows of `shape`."""
+        """Map h of shape (batch, \\*shape_in) to a distribution over rows of `shape`."""
