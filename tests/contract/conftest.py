@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -32,6 +32,13 @@ class Case:
     @property
     def rows(self) -> Tensor:
         return torch.from_numpy(self.preprocessor.transform(self.source.array))
+
+    def known(self, family: str) -> Case:
+        """The case with a class beside each row, where the family must know it."""
+        if not FAMILIES[family].conditional:
+            return self
+        condition = np.array(["odd", "even", "third"])[np.arange(len(self.source)) % 3]
+        return replace(self, source=replace(self.source, condition=condition))
 
     def settings(self, family: str) -> dict[str, object]:
         """The network's settings as far as the family takes them."""
@@ -65,11 +72,12 @@ def cases() -> dict[str, Case]:
 KINDS = ("real table", "binary table", "unit vectors", "grey pictures", "odd colour pictures")
 
 
-@pytest.fixture(params=KINDS)
-def case(request: pytest.FixtureRequest, cases: dict[str, Case]) -> Case:
-    return cases[request.param]
-
-
 @pytest.fixture(params=list(FAMILIES))
 def family(request: pytest.FixtureRequest) -> str:
     return request.param
+
+
+@pytest.fixture(params=KINDS)
+def case(request: pytest.FixtureRequest, cases: dict[str, Case], family: str) -> Case:
+    """Data of each kind; for families that need a condition, with classes beside the rows."""
+    return cases[request.param].known(family)

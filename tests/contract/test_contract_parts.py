@@ -9,23 +9,51 @@ import pytest
 import torch
 from torch import nn
 
-from isthmus.corruptions import AdditiveGaussian, Masking, SaltAndPepper
-from isthmus.families import FAMILIES, Architecture, get
+from isthmus.corruptions import AdditiveGaussian, HideColumns, Masking, SaltAndPepper
+from isthmus.families import FAMILIES, Architecture, conditioned, get
 from isthmus.families.denoising import CORRUPTIONS
+from isthmus.families.latents import POSTERIORS, PRIORS
 from isthmus.families.sparse import SPARSITIES
-from isthmus.fields import Field
-from isthmus.likelihoods import Bernoulli, ContinuousBernoulli, Gaussian, Laplace
-from isthmus.nn import materialise
+from isthmus.fields import Field, Part
+from isthmus.likelihoods import (
+    Bernoulli,
+    Columns,
+    ContinuousBernoulli,
+    DiscretisedLogistic,
+    Gaussian,
+    Laplace,
+    Multinomial,
+    PixelLevels,
+    StudentT,
+)
+from isthmus.nn import FillingEncoder, TeamDecoder, materialise
+from isthmus.objectives import Filling
+from isthmus.priors import MixtureDensity
 from isthmus.spec import from_spec, known, to_spec
 
 PICTURE = Field("x", "picture", (9, 8, 2), "unit")
-VARIANTS = [{}, *({"sparsity": name} for name in SPARSITIES), *({"corruption": name} for name in CORRUPTIONS)]
+VARIANTS = [
+    {},
+    *({"sparsity": name} for name in SPARSITIES),
+    *({"corruption": name} for name in CORRUPTIONS if name != "hide"),  # which needs mixed columns
+    *({"posterior": name} for name in POSTERIORS if name != "categories"),
+    *({"prior": name} for name in PRIORS),
+    {"posterior": "categories", "latent": 8},
+    {"capacity": 3.0},
+    {"alpha": 0.5},
+    {"adversarial": 1.0},
+    {"binarise": "dynamic"},
+]
 NETWORKS = [
     {},
     {"architecture": Architecture("conv", tied=True)},
     {"architecture": Architecture("conv")},
+    {"architecture": Architecture("subpixel", blocks=1)},
     {"architecture": Architecture(tied=True)},
 ]
+UNTIED = [{}, {"architecture": Architecture("conv")}, {"architecture": Architecture("subpixel", blocks=1)}]
+UNTIEABLE = ("full", "planar", "iaf", "sphere")  # of which the encoder gives other numbers than one or two for each unit of the code
+MIXED = [Part("size", "number", 1, "size"), Part("visits", "count", 1, "visits", 0.5, 2.0), Part("colour", "category", 3, "colour")]
 OTHERS = [
     AdditiveGaussian(0.5),
     Masking(0.25, value=-1.0),
@@ -33,17 +61,30 @@ OTHERS = [
     Bernoulli((3,)),
     ContinuousBernoulli((2, 2, 1)),
     Gaussian((3,), "predicted"),
+    Gaussian((3,), "optimal"),
+    DiscretisedLogistic((2, 2, 1), mixtures=2),
+    PixelLevels((2, 2, 1), levels=4),
+    Multinomial((3,)),
+    MixtureDensity(3, 2),
     Laplace((3,), 0.25),
+    StudentT((3,), "per_value"),
+    Columns(MIXED, numbers="student_t", counts="poisson", scale=0.5, missingness=True),
+    HideColumns(MIXED, 0.4, noise=0.2),
+    FillingEncoder(MIXED, (4,), (8,), members=2),
+    TeamDecoder((4,), (5,), (8,), members=2),
+    Filling(0.2, HideColumns(MIXED)),
 ]
 
 
 def parts() -> Iterator[nn.Module]:
     """Whatever the families build, and what none of them builds by itself."""
     for family in FAMILIES.values():
-        for options in (a | b for a in VARIANTS for b in NETWORKS):
+        for options in (a | b for a in VARIANTS for b in NETWORKS if b in UNTIED or a.get("posterior") not in UNTIEABLE):
             if set(options) <= set(family.options):
                 for part in get(family.name)([PICTURE], **options):
                     yield from part.modules()
+    for family in ("vae", "undercomplete"):
+        yield from conditioned(get(family)([PICTURE])[0], width=3, kept=5).modules()
     yield from OTHERS
 
 
@@ -56,7 +97,7 @@ def by_name() -> dict[str, list[nn.Module]]:
     return found
 
 
-NAMES = [name for name in known() if not name.startswith("example.")]
+NAMES = [name for name, part in known().items() if not name.startswith("example.") and issubclass(part, nn.Module)]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -43,9 +43,19 @@ class Bottleneck(nn.Module):
             raise ConfigError(f"latent must be at least 1, not {latent}")
         self.latent = int(latent)
 
+    @property
+    def inputs(self) -> int:
+        """Numbers the encoder must give for a row: ``multiplier * latent`` unless a subclass says otherwise."""
+        return self.multiplier * self.latent
+
+    @property
+    def bare(self) -> Bottleneck:
+        """This bottleneck without the condition that may pass it by."""
+        return self
+
     @abstractmethod
     def forward(self, h: Tensor) -> Distribution:
-        """Map h of shape (batch, multiplier * latent) to a distribution over codes of shape (batch, latent)."""
+        """Map h of shape (batch, inputs) to a distribution over codes of shape (batch, latent)."""
 
     def terms(self, code: Tensor, gain: Callable[[], Tensor], batch_mean: Mean) -> dict[str, Tensor]:  # noqa: ARG002
         """Return the named terms of this bottleneck, each of shape (batch,).

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
 
 from isthmus.distributions import Bernoulli as BernoulliDistribution
 from isthmus.distributions import ContinuousBernoulli as ContinuousBernoulliDistribution
 from isthmus.likelihoods.base import Likelihood
 from isthmus.spec import register
+
+RAREST = 1e-3
 
 
 @register("likelihood.bernoulli")
@@ -18,19 +23,32 @@ class Bernoulli(Likelihood):
     ----------
     shape : sequence of int
         Shape of one row.
+    offset : bool
+        Whether each value has a learned log-odds of its own, to which the decoder's number is added; it begins at that of the training
+        rows, so that a decoder, above all one of convolutions, has only to learn how a row differs.
 
     Examples
     --------
-    >>> import torch
     >>> Bernoulli((3,))(torch.zeros(2, 1, 3)).mean[0]
     tensor([0.5000, 0.5000, 0.5000])
     """
 
     support = "binary"
 
+    def __init__(self, shape: Sequence[int], offset: bool = False) -> None:
+        super().__init__(shape)
+        self.offset = nn.Parameter(torch.zeros(self.shape)) if offset else None
+
+    def begin(self, rows: Tensor) -> None:
+        """Take the log-odds of each value over the training rows, kept within what 1 value in 1,000 would give."""
+        if self.offset is not None:
+            with torch.no_grad():
+                self.offset.copy_(rows.mean(0).clamp(RAREST, 1 - RAREST).logit())
+
     def forward(self, h: Tensor) -> BernoulliDistribution:
         """Map logits (batch, 1, \\*shape) to coins."""
-        return BernoulliDistribution(h.squeeze(1))
+        logits = h.squeeze(1)
+        return BernoulliDistribution(logits if self.offset is None else logits + self.offset)
 
 
 @register("likelihood.continuous_bernoulli")

@@ -13,6 +13,7 @@ from isthmus.distributions import Distribution
 from isthmus.errors import ConfigError
 from isthmus.likelihoods import Likelihood
 from isthmus.nn import Network
+from isthmus.nn.labelled import LabelledEncoder
 from isthmus.nn.tied import Tied
 from isthmus.priors import Prior
 from isthmus.spec import register
@@ -29,10 +30,10 @@ class Autoencoder(nn.Module):
     Parameters
     ----------
     encoder : Network
-        Maps rows of data to ``bottleneck.multiplier * bottleneck.latent`` numbers.
+        Maps rows of data to ``bottleneck.inputs`` numbers.
     bottleneck : Bottleneck
     decoder : Network
-        Maps codes to ``(likelihood.parameters_per_value, *shape)``. A tied one is bound to `encoder` here.
+        Maps codes to ``likelihood.shape_in``. A tied one is bound to `encoder` here.
     likelihood : Likelihood
     prior : Prior, optional
         Needed by variational objectives and for sampling.
@@ -58,9 +59,9 @@ class Autoencoder(nn.Module):
     ) -> None:
         super().__init__()
         _belong((encoder, Network), (bottleneck, Bottleneck), (decoder, Network), (likelihood, Likelihood), (prior, (Prior, NoneType)))
-        _meet("encoder's output", prod(encoder.shape_out), "bottleneck's input", bottleneck.multiplier * bottleneck.latent)
+        _meet("encoder's output", prod(encoder.shape_out), "bottleneck's input", bottleneck.inputs)
         _meet("code", bottleneck.latent, "decoder's input", prod(decoder.shape_in))
-        _meet("decoder's output", decoder.shape_out, "likelihood's input", (likelihood.parameters_per_value, *likelihood.shape))
+        _meet("decoder's output", decoder.shape_out, "likelihood's input", likelihood.shape_in)
         if prior is not None:
             _meet("code", bottleneck.latent, "prior", prior.latent)
         self.encoder = encoder
@@ -70,11 +71,23 @@ class Autoencoder(nn.Module):
         self.prior = prior
         if isinstance(decoder, Tied):
             decoder.bind(encoder)
+        if prior is not None:
+            prior.bind(self.encode, bottleneck)
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of one row of data."""
         return self.encoder.shape_in
+
+    @property
+    def data_shape(self) -> tuple[int, ...]:
+        """Shape of one row of data without the condition that may follow it."""
+        return self.encoder.data_shape if isinstance(self.encoder, LabelledEncoder) else self.shape
+
+    @property
+    def condition(self) -> int:
+        """Width of the condition that follows each row; 0 for none."""
+        return self.encoder.width if isinstance(self.encoder, LabelledEncoder) else 0
 
     @property
     def latent(self) -> int:

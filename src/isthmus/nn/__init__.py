@@ -2,7 +2,27 @@
 
 from isthmus.nn.base import Network, activation, activations, initialise, materialise
 from isthmus.nn.conv import ConvDecoder, ConvEncoder
+from isthmus.nn.filling import FillingEncoder, TeamDecoder
+from isthmus.nn.labelled import LabelledDecoder, LabelledEncoder
 from isthmus.nn.mlp import MLP
+from isthmus.nn.subpixel import SubpixelDecoder, SubpixelEncoder
 from isthmus.nn.tied import TiedConv, TiedMLP
 
-__all__ = ["MLP", "ConvDecoder", "ConvEncoder", "Network", "TiedConv", "TiedMLP", "activation", "activations", "initialise", "materialise"]
+__all__ = [
+    "ConvDecoder",
+    "ConvEncoder",
+    "FillingEncoder",
+    "LabelledDecoder",
+    "LabelledEncoder",
+    "MLP",
+    "Network",
+    "SubpixelDecoder",
+    "SubpixelEncoder",
+    "TeamDecoder",
+    "TiedConv",
+    "TiedMLP",
+    "activation",
+    "activations",
+    "initialise",
+    "materialise",
+]

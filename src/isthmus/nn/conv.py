@@ -23,7 +23,14 @@ def sizes(side: int, stages: int) -> list[int]:
     return found
 
 
-def _check_picture(shape: Sequence[int], name: str) -> tuple[int, int, int]:
+def check_picture(shape: Sequence[int], name: str) -> tuple[int, int, int]:
+    """Return height, width and channels.
+
+    Raises
+    ------
+    ConfigError
+        If `shape` is no picture.
+    """
     if len(shape) != 3 or min(shape) < 1:
         raise ConfigError(f"{name} must be (height, width, channels), not {tuple(shape)}: use network='mlp' for other shapes")
     return shape[0], shape[1], shape[2]
@@ -58,7 +65,7 @@ class ConvEncoder(Network):
         self, shape_in: Sequence[int], shape_out: Sequence[int], channels: Sequence[int] = (32, 64), activation: str = "silu"
     ) -> None:
         super().__init__()
-        height, width, colours = self.shape_in = _check_picture(shape_in, "shape_in")
+        height, width, colours = self.shape_in = check_picture(shape_in, "shape_in")
         self.shape_out = tuple(shape_out)
         self.activation = _activation(activation)
         widths = (colours, *check_widths(channels, "channels"))
@@ -121,7 +128,7 @@ class ConvDecoder(Network):
         super().__init__()
         self.shape_in = tuple(shape_in)
         self.shape_out = tuple(shape_out)
-        height, width, colours = _check_picture(self.shape_out[1:], "shape_out after its first entry")
+        height, width, colours = check_picture(self.shape_out[1:], "shape_out after its first entry")
         self.activation = _activation(activation)
         widths = (colours * self.shape_out[0], *check_widths(channels, "channels"))[::-1]
         self.stages = len(channels)

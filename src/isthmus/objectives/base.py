@@ -34,6 +34,8 @@ class Context:
     ----------
     step : int
         Optimiser steps made so far, for warm-ups.
+    spent : float
+        Share of the time to train for that is used up, for the learning rate.
     training : bool
         Whether warm-ups, free bits and counters apply. Held-out losses are taken without them.
     noise : Noise, optional
@@ -45,6 +47,7 @@ class Context:
     """
 
     step: int = 0
+    spent: float = 0.0
     training: bool = False
     noise: Noise | None = None
     corrupt: bool = False
@@ -89,9 +92,12 @@ class Objective(nn.Module):
     ----------
     nats : tuple of str
         The terms that add up to a (bound on a) negative log likelihood; scores are made of these alone.
+    rate : float
+        Learning rate of the objective's own parameters, as a multiple of the model's.
     """
 
     nats: ClassVar[tuple[str, ...]] = ("reconstruction",)
+    rate: float = 1.0
 
     def __init__(self, corruption: Corruption | None = None) -> None:
         super().__init__()
@@ -114,12 +120,21 @@ class Objective(nn.Module):
         h = model.activate(x)
         q = model.bottleneck(h)
         z = q.mean if noise is None else q.sample(noise)
-        return Passage(x, target, h, q, z, model.decode(z))
+        return Passage(x, target, h, q, z, self.decoded(model, z, context))
+
+    def decoded(self, model: Autoencoder, z: Tensor, context: Context) -> Distribution:  # noqa: ARG002
+        """Return the distribution over data of codes `z`."""
+        return model.decode(z)
 
     def forward(self, model: Autoencoder, x: Tensor, target: Tensor | None = None, context: Context | None = None) -> dict[str, Tensor]:
         """Return the named terms for rows `x` of shape (batch, ...), to be rebuilt as `target` (`x` itself if None)."""
         context = context or Context()
         return self.terms(model, self.passage(model, x, x if target is None else target, context), context)
+
+    def groups(self) -> list[tuple[list[nn.Parameter], float]]:
+        """Return the objective's own parameters, by the multiple of the learning rate at which they learn."""
+        own = [p for p in self.parameters() if p.requires_grad]
+        return [(own, self.rate)] if own else []
 
     def __add__(self, other: Objective) -> Sum:
         """Return an objective with the terms of both."""
@@ -162,6 +177,10 @@ class Sum(Objective):
                 raise ConfigError(f"two objectives have a term of the same name: {sorted(found.keys() & new.keys())}")
             found |= new
         return found
+
+    def groups(self) -> list[tuple[list[nn.Parameter], float]]:
+        """Return the parameters of all parts, by the multiple of the learning rate at which they learn."""
+        return [group for part in self._objectives for group in part.groups()]
 
     def weights(self, context: Context) -> dict[str, float]:
         """Return the weights of all parts."""

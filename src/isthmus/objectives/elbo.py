@@ -27,6 +27,8 @@ class ELBO(Objective):
     free_bits : float
         Nats a code unit may use, on the mean of a batch, before it is charged: in training a unit's KL counts as at least this.
     corruption : Corruption, optional
+    cycles : int
+        How often the weight starts anew from 0 after a first time: each rise of `warmup` steps is followed by as many at the full weight.
 
     Raises
     ------
@@ -36,6 +38,7 @@ class ELBO(Objective):
     References
     ----------
     Kingma and Welling, ICLR 2014; beta: Higgins et al., ICLR 2017; warm-up: Sonderby et al., NeurIPS 2016, section 2.2;
+    cycles: Fu et al., "Cyclical annealing schedule", NAACL 2019;
     free bits: Kingma et al., "Improved variational inference with inverse autoregressive flow", NeurIPS 2016, appendix C.8.
 
     Examples
@@ -46,19 +49,26 @@ class ELBO(Objective):
 
     nats: ClassVar[tuple[str, ...]] = ("reconstruction", "kl")
 
-    def __init__(self, beta: float = 1.0, warmup: int = 0, free_bits: float = 0.0, corruption: Corruption | None = None) -> None:
+    def __init__(
+        self, beta: float = 1.0, warmup: int = 0, free_bits: float = 0.0, corruption: Corruption | None = None, cycles: int = 0
+    ) -> None:
         super().__init__(corruption)
-        for name, value in (("beta", beta), ("warmup", warmup), ("free_bits", free_bits)):
+        for name, value in (("beta", beta), ("warmup", warmup), ("free_bits", free_bits), ("cycles", cycles)):
             if not value >= 0:
                 raise ConfigError(f"{name} must be at least 0, not {value}")
         self.beta = float(beta)
         self.warmup = int(warmup)
         self.free_bits = float(free_bits)
+        self.cycles = int(cycles)
 
     def weights(self, context: Context) -> dict[str, float]:
         """Return the weight of ``kl`` at this step."""
         rising = context.training and self.warmup > 0
-        return {"kl": self.beta * min(1.0, context.step / self.warmup) if rising else self.beta}
+        return {"kl": self.beta * self._share(context.step) if rising else self.beta}
+
+    def _share(self, step: int) -> float:
+        turn = min(step // (2 * self.warmup), self.cycles)
+        return min(1.0, (step - 2 * self.warmup * turn) / self.warmup)
 
     def terms(self, model: Autoencoder, passage: Passage, context: Context) -> dict[str, Tensor]:
         """Return ``reconstruction`` and ``kl``."""

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from isthmus.corruptions import Corruption
 from isthmus.distributions.base import sum_rows
+from isthmus.distributions.labelled import bare
 from isthmus.errors import ConfigError
 from isthmus.models import Autoencoder
 from isthmus.objectives.base import Context, Objective, Passage
@@ -109,15 +110,20 @@ class AuxK(Objective):
 
     def terms(self, model: Autoencoder, passage: Passage, context: Context) -> dict[str, Tensor]:
         """Return ``aux_k`` and count for how long each unit has been idle."""
+        _, z = bare(passage.q, passage.z)
         dead = self.idle >= self.patience
         if context.training:
-            fired = context.batch_mean((passage.z.detach() != 0).to(passage.z.dtype)) > 0
+            fired = context.batch_mean((z.detach() != 0).to(z.dtype)) > 0
             self.idle = torch.where(fired, 0, self.idle + 1)
         if not context.training or not bool(dead.any()):
             return {"aux_k": torch.zeros_like(passage.z[:, 0]).detach()}
+        seen = passage.p.observed(passage.target)
         left = (passage.target - passage.p.mean).detach()
-        candidates = torch.where(dead, passage.h, -torch.inf)
+        candidates = torch.where(dead, passage.h[:, : z.shape[1]], -torch.inf)
         values, indices = candidates.topk(min(self.k, int(dead.sum())), dim=1)
-        code = torch.zeros_like(passage.z).scatter(1, indices, values)
-        silent = model.decode(torch.zeros_like(code[:1])).mean
-        return {"aux_k": 0.5 * sum_rows((left - (model.decode(code).mean - silent)).square())}
+        condition = passage.z[:, z.shape[1] :]
+        code = torch.cat([torch.zeros_like(z).scatter(1, indices, values), condition], dim=1)
+        nothing = torch.cat([torch.zeros_like(z), condition], dim=1)
+        silent = model.decode(nothing if condition.shape[1] else nothing[:1]).mean
+        error = left - (model.decode(code).mean - silent)
+        return {"aux_k": 0.5 * sum_rows((error if seen is None else error * seen).square())}

@@ -1,37 +1,23 @@
-"""The prior interface and the standard normal prior."""
+"""The standard normal prior."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from isthmus.distributions import Distribution, Noise, Normal
-from isthmus.errors import ConfigError
+from isthmus.distributions.posterior import entropies, variances
+from isthmus.distributions.real import HALF_LOG_2PI
+from isthmus.priors.base import Prior
 from isthmus.spec import register
-
-
-class Prior(nn.Module):
-    """A distribution over codes of width `latent`."""
-
-    latent: int
-
-    @abstractmethod
-    def divergence(self, q: Distribution, z: Tensor) -> Tensor:
-        """KL(q || prior) in nats, split over groups of units that add up: shape (batch, groups).
-
-        `z` is a draw from `q`, for priors without a closed form.
-        """
-
-    @abstractmethod
-    def sample(self, rows: int, noise: Noise) -> Tensor:
-        """Draw codes, shape (rows, latent)."""
 
 
 @register("prior.standard_normal")
 class StandardNormal(Prior):
     r""":math:`p(z) = \mathcal N(0, I)`, with :math:`\mathrm{KL}_j = \tfrac12(\mu_j^2 + \sigma_j^2 - 1) - \log\sigma_j`.
+
+    For other posteriors than a diagonal Gaussian, :math:`\tfrac12 E[z_j^2] + \tfrac12\log 2\pi - H_j` where their entropy has a
+    closed form, and else an estimate from a draw.
 
     Parameters
     ----------
@@ -52,18 +38,26 @@ class StandardNormal(Prior):
         super().__init__()
         self.latent = int(latent)
 
-    def divergence(self, q: Distribution, z: Tensor) -> Tensor:  # noqa: ARG002 (closed form)
-        """KL per unit, shape (batch, latent).
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Log density in nats, shape (batch,)."""
+        return -0.5 * z.square().sum(1) - HALF_LOG_2PI * z.shape[1]
+
+    def divergence(self, q: Distribution, z: Tensor) -> Tensor:
+        """KL per unit, shape (batch, latent), or estimated for all of them together, shape (batch, 1).
 
         Raises
         ------
         ConfigError
-            If `q` is not Gaussian.
+            If `q` is a single point, or does not lie in the whole space.
         """
-        if not isinstance(q, Normal):
-            raise ConfigError(f"the standard normal prior needs a Gaussian bottleneck, not one that returns {type(q).__name__}")
-        log_scale = torch.as_tensor(q.log_scale, dtype=q.location.dtype, device=q.location.device)
-        return 0.5 * (q.location.square() + (2 * log_scale).exp() - 1) - log_scale
+        if isinstance(q, Normal):
+            log_scale = torch.as_tensor(q.log_scale, dtype=q.location.dtype, device=q.location.device)
+            return 0.5 * (q.location.square() + (2 * log_scale).exp() - 1) - log_scale
+        self.check(q)
+        entropy = entropies(q)
+        if entropy is None:
+            return super().divergence(q, z)
+        return 0.5 * (q.mean.square() + variances(q)) + HALF_LOG_2PI - entropy
 
     def sample(self, rows: int, noise: Noise) -> Tensor:
         """Draw codes, shape (rows, latent)."""
