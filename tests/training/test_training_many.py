@@ -165,7 +165,7 @@ def test_what_cannot_be_stacked_is_trained_alone(monkeypatch) -> None:
     case.same([2, 2], monkeypatch)
 
 
-@pytest.mark.parametrize("change", [{"precision": "bf16"}, {"precision": "tf32"}, {"batch": 5000}])
+@pytest.mark.parametrize("change", [{"precision": "bf16"}, {"precision": "tf32"}, {"batch": 5000}, {"average": 0.9}, {"seconds": 9.0}])
 def test_other_settings_are_trained_alone(change) -> None:
     width = 64 if "batch" in change else 7
     model, objective = built("undercomplete", width, 0, hidden=(64, 32))

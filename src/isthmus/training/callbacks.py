@@ -23,7 +23,7 @@ class Callback:
         """A row was added to the history; `best` says whether its weights were kept."""
 
     def finished(self, stopped: str) -> None:
-        """Training ended: ``"steps"``, ``"early"``, ``"interrupted"``, or ``"diverged"`` after an error."""
+        """Training ended: ``"steps"``, ``"time"``, ``"early"``, ``"interrupted"``, or ``"diverged"`` after an error."""
 
 
 class TensorBoard(Callback):

@@ -24,6 +24,9 @@ class TrainingConfig:
     ----------
     steps : int
         Optimiser steps at most.
+    seconds : float, optional
+        Time to train for at most, evaluations included. The learning rate then falls by the share of the time, or of the steps, that is
+        used up, whichever is more; such a run is not repeated exactly.
     batch : int
         Rows a step, over all processes together.
     learning_rate : float
@@ -37,6 +40,9 @@ class TrainingConfig:
         Steps over which the rate rises linearly from near 0.
     clip : float, optional
         Largest Euclidean norm of the gradient.
+    average : float
+        Decay of a moving average of the weights, such as 0.999 for one over about 1,000 steps. The average is what is evaluated and kept;
+        0 for the weights themselves.
     patience : int, optional
         Evaluations without a better held-out loss after which training stops; None: never.
     evaluate_every : int, optional
@@ -63,6 +69,7 @@ class TrainingConfig:
     """
 
     steps: int = 1000
+    seconds: float | None = None
     batch: int = 128
     learning_rate: float = 1e-3
     optimiser: str = "adam"
@@ -70,6 +77,7 @@ class TrainingConfig:
     schedule: str = "cosine"
     warmup: int = 0
     clip: float | None = None
+    average: float = 0.0
     patience: int | None = None
     evaluate_every: int | None = None
     seed: int = 0
@@ -80,8 +88,10 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         for name, lowest in LOWEST.items():
             object.__setattr__(self, name, _whole(name, getattr(self, name), lowest))
-        for name in ("learning_rate", "weight_decay", "clip"):
+        for name in ("learning_rate", "weight_decay", "clip", "seconds", "average"):
             object.__setattr__(self, name, _number(name, getattr(self, name)))
+        if self.average >= 1:
+            raise ConfigError(f"average must be below 1, such as 0.999, not {self.average}")
         if self.seed >= SEEDS:
             raise ConfigError(f"seed must be below {SEEDS}, not {self.seed}")
         for name, allowed in (("optimiser", OPTIMISERS), ("schedule", SCHEDULES), ("precision", PRECISIONS)):
@@ -90,13 +100,13 @@ class TrainingConfig:
         if self.batch % self.devices:
             raise ConfigError(f"batch ({self.batch}) must be a multiple of devices ({self.devices}), so that each takes an equal part")
 
-    def rate(self, step: int) -> float:
-        """Return the learning rate of step `step`, counted from 0."""
+    def rate(self, step: int, spent: float = 0.0) -> float:
+        """Return the learning rate of step `step`, counted from 0, when the share `spent` of the time is used up."""
         if step < self.warmup:
             return self.learning_rate * (step + 1) / self.warmup
         if self.schedule == "constant":
             return self.learning_rate
-        done = (step - self.warmup) / max(1, self.steps - self.warmup)
+        done = max(spent, (step - self.warmup) / max(1, self.steps - self.warmup))
         return self.learning_rate * (0.5 * (1 + cos(pi * done)) if self.schedule == "cosine" else 1 - done)
 
 
@@ -109,9 +119,9 @@ def _whole(name: str, value: Any, lowest: int) -> int | None:
 
 
 def _number(name: str, value: Any) -> float | None:
-    if value is None and name == "clip":
+    if value is None and name in ("clip", "seconds"):
         return None
-    zero = name == "weight_decay"
+    zero = name in ("weight_decay", "average")
     number = float(value) if type(value) is not bool and isinstance(value, Real) else -1.0
     if not 0 <= number < inf or (number == 0 and not zero):
         raise ConfigError(f"{name} must be a finite number {'of at least' if zero else 'above'} 0, not {value!r}")

@@ -32,7 +32,7 @@ Activation = Callable[[Tensor], Tensor] | None
 def fits(model: Autoencoder, objective: Objective, config: TrainingConfig, world: World) -> bool:
     """Say whether this step can train the model: dense nets, plain or Gaussian code, Gaussian likelihood, nothing else in the loss."""
     nets = all(type(net) is MLP and net.activation in ACTIVATIONS for net in (model.encoder, model.decoder))
-    likelihood = type(model.likelihood) is Gaussian and model.likelihood.mode != "predicted"
+    likelihood = type(model.likelihood) is Gaussian and model.likelihood.mode in ("fixed", "one", "per_value")
     trained = all(p.requires_grad for p in model.parameters()) and not any(True for _ in objective.parameters())
     return nets and likelihood and trained and _known_code(model, objective) and config.precision != "bf16" and world.device.type == "cpu"
 
@@ -162,17 +162,17 @@ class DenseStep:
             _play(tape.undoing)
             tape.code.backward()
             _play(tape.undoing_encoder)
-        self.update(context.step)
+        self.update(context)
         return {"reconstruction": nats, **terms, "loss": nats + added}
 
-    def update(self, step: int) -> None:
+    def update(self, context: Context) -> None:
         """Change the weights by the gradients in the buffer."""
         gradient = self.flat.whole.grad
         if self.world.size > 1 and gradient is not None:
             self.world.mean_in_place([gradient])
         if self.config.clip is not None:
             nn.utils.clip_grad_norm_([self.flat.whole], self.config.clip)
-        self.optimiser.step(self.config.rate(step))
+        self.optimiser.step(self.config.rate(context.step, context.spent))
 
     def state(self) -> dict[str, Tensor]:
         """Return Adam's moments and counters."""

@@ -6,7 +6,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from isthmus.models import Autoencoder
 from isthmus.objectives import Context, Objective
 from isthmus.training import checkpoint as checkpoints
 from isthmus.training.arithmetic import arithmetic
+from isthmus.training.average import Average
 from isthmus.training.batches import Rows, make_batches
 from isthmus.training.callbacks import Callback
 from isthmus.training.config import TrainingConfig
@@ -40,7 +41,7 @@ SAVE_AFTER = 60.0  # seconds without a checkpoint
 
 @dataclass(frozen=True)
 class Result:
-    """How a run went. The model holds the best weights.
+    """How a run went. The model holds the best weights, or their average.
 
     Attributes
     ----------
@@ -49,7 +50,7 @@ class Result:
         Step whose weights were kept.
     best_loss : float
         Their held-out loss, nats per row (the training loss without held-out rows).
-    stopped : {"steps", "early", "interrupted", "diverged"}
+    stopped : {"steps", "time", "early", "interrupted", "diverged"}
     steps : int
         Steps made.
     seconds : float
@@ -118,12 +119,14 @@ class Run:
         self.every = config.evaluate_every or max(50, self.per_epoch)
         self.history = History()
         self.world.share(list(self.current().values()))
+        self.average = Average([self.model, self.objective], config.average)
         self.best = {name: tensor.clone() for name, tensor in self.current().items()}
         self.best_loss = math.inf
         self.best_step = 0
         self.stale = 0
         self.step = 0
         self.seconds = 0.0
+        self.spent = 0.0
         self.pending: list[Mapping[str, Tensor | float]] = []
         self.sums: dict[str, float] = {}
         self.counted = 0
@@ -138,9 +141,15 @@ class Run:
     def make_step(self, engine: Step) -> None:
         """Make a step on the next batch, and keep its terms until they are read."""
         x, target = next(self.batches)
-        self.context.step = self.step
+        self.context.step, self.context.spent = self.step, self.spent
         self.pending.append(engine(x, target, self.context))
         self.step += 1
+        self.average.update(self.step)
+
+    def tick(self, seconds: float) -> None:
+        """Note how much of the time is used up; the processes agree on it."""
+        if self.config.seconds is not None:
+            self.spent = self.world.agreed(min(1.0, seconds / self.config.seconds))
 
     def flush(self) -> dict[str, float]:
         """Read the pending terms, guard against NaN and inf, and add them up."""
@@ -201,13 +210,17 @@ class Run:
             self.diverged(self.step, "a weight", math.nan)
 
     def record(self, seconds: float) -> tuple[Row, bool]:
-        """Add a row to the history and keep the weights if they are the best."""
+        """Add a row to the history and keep the weights, or their average, if they are the best."""
+        with self.average.shown():
+            return self._record(seconds)
+
+    def _record(self, seconds: float) -> tuple[Row, bool]:
         weights = self.objective.weights(Context(step=self.step))
         train = {name: total / self.counted for name, total in self.sums.items() if name != "loss"}
         held = self.evaluate()
         self.guard(held)
         row: Row = {"step": self.step, "epoch": self.step / self.per_epoch, "seconds": self.seconds + seconds}
-        row |= {"learning_rate": self.config.rate(self.step - 1), "samples_per_second": self.rate(row["seconds"])}
+        row |= {"learning_rate": self.config.rate(self.step - 1, self.context.spent), "samples_per_second": self.rate(row["seconds"])}
         row |= {"train": _total(train, weights)} | ({"held_out": _total(held, weights)} if held else {})
         row |= {f"train_{name}": value for name, value in train.items()} | {f"held_out_{name}": value for name, value in held.items()}
         self.history.add(row)
@@ -235,6 +248,7 @@ class Run:
     def save(self, path: Path, engine: Step, key: str, seconds: float) -> None:
         """Write everything the run needs to go on."""
         tensors = self.current() | {f"best.{k}": v for k, v in self.best.items()} | {f"engine.{k}": v for k, v in engine.state().items()}
+        tensors |= {f"average.{k}": v for k, v in self.average.state().items()}
         tensors["generator"] = self.generator.get_state()
         state = {"fingerprint": key, "step": self.step, "history": self.history.rows, "best_loss": self.best_loss, "seconds": seconds}
         state |= {"best_step": self.best_step, "stale": self.stale, "sums": self.sums, "counted": self.counted}
@@ -247,6 +261,7 @@ class Run:
         checkpoints.copy_into(self.current(), tensors)
         self.best = {k: v.to(self.world.device) for k, v in checkpoints.select(tensors, "best.").items()}
         engine.load_state(checkpoints.select(tensors, "engine."))
+        self.average.load_state(checkpoints.select(tensors, "average."))
         self.generator.set_state(tensors["generator"])
         self.step, self.best_step, self.stale = state["step"], state["best_step"], state["stale"]
         self.best_loss, self.seconds = state["best_loss"], state["seconds"]
@@ -279,6 +294,7 @@ def fit(
     checkpoint: str | Path | None = None,
     resume: bool = False,
     engine: StepFactory = make_step,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Result:
     """Train `model` and leave its best weights in it.
 
@@ -301,6 +317,8 @@ def fit(
         Go on from `checkpoint`, with the same curve as a run that was never stopped.
     engine : callable
         Makes the `Step`.
+    clock : callable
+        Tells the seconds that `config.seconds` and the history count: time that passes, or with `time.process_time` that of the processor.
 
     Returns
     -------
@@ -347,7 +365,7 @@ def fit(
         rounding = arithmetic(run.config.precision, run.world.device)
         pages = memory_at_hand() if slice_rows(model) and run.world.device.type == "cpu" else nullcontext()
         with Interrupt() as interrupt, enough_threads(model, run.batch // run.world.size), rounding, pages:
-            stopped, seconds = _train(run, step, interrupt, watchers, path, key)
+            stopped, seconds = _train(run, step, interrupt, watchers, path, key, clock)
     except TrainingError as error:
         if run.best_step:
             seconds = run.history[-1]["seconds"]
@@ -361,19 +379,29 @@ def fit(
     return Result(run.history, run.best_step, run.best_loss, stopped, run.step, seconds)
 
 
-def _train(run: Run, engine: Step, interrupt: Interrupt, watchers: Sequence[Callback], path: Path | None, key: str) -> tuple[str, float]:
-    config, start = run.config, time.perf_counter()
+def _train(
+    run: Run,
+    engine: Step,
+    interrupt: Interrupt,
+    watchers: Sequence[Callback],
+    path: Path | None,
+    key: str,
+    clock: Callable[[], float],
+) -> tuple[str, float]:
+    config, start = run.config, clock()
+    run.tick(run.seconds)
     stopped = why_stopped(run, False)
     while not stopped:
         run.make_step(engine)
-        due = run.step % run.every == 0 or run.step == config.steps
+        run.tick(run.seconds + clock() - start)
+        due = run.step % run.every == 0 or run.step == config.steps or run.spent >= 1
         if not due and run.step % FLUSH and not (interrupt.asked and run.world.size == 1):
             continue
         newest = run.flush()
         asked = run.world.any(interrupt.asked)
         for watcher in watchers:
             watcher.stepped(run.step, newest)
-        spent = time.perf_counter() - start
+        spent = clock() - start
         if path and run.world.leads and not due and (asked or time.perf_counter() - run.saved > SAVE_AFTER):
             run.save(path, engine, key, run.seconds + spent)  # between two evaluations: the means so far go with it
         if not (due or asked):
@@ -384,13 +412,15 @@ def _train(run: Run, engine: Step, interrupt: Interrupt, watchers: Sequence[Call
         stopped = why_stopped(run, asked)
         if path and run.world.leads and due:
             run.save(path, engine, key, row["seconds"])
-    return stopped, run.seconds + time.perf_counter() - start
+    return stopped, run.seconds + clock() - start
 
 
 def why_stopped(run: Run, asked: bool) -> str:
     """Return why a run ends here, or nothing if it goes on."""
     if run.step >= run.config.steps:
         return "steps"
+    if run.spent >= 1:
+        return "time"
     if run.config.patience is not None and run.stale >= run.config.patience:
         return "early"
     return "interrupted" if asked else ""

@@ -66,10 +66,11 @@ class _Job:
 
     def stackable(self) -> bool:
         """Say whether the model can be trained in a stack, and is small enough to be better off there."""
-        if self.config.devices != 1 or self.config.precision != "fp32":
+        config = self.config
+        if config.devices != 1 or config.precision != "fp32" or config.average or config.seconds is not None:
             return False
-        world = World.join(self.config.device, 1)
-        if world.size > 1 or not fits(self.model, self.objective, self.config, world) or not small(self.model, self.batch):
+        world = World.join(config.device, 1)
+        if world.size > 1 or not fits(self.model, self.objective, config, world) or not small(self.model, self.batch):
             return False
         return len(list(self.model.parameters())) == len(parameters(self.model))
 

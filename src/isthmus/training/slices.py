@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 
 from isthmus.models import Autoencoder
-from isthmus.nn import ConvEncoder
+from isthmus.nn import ConvEncoder, SubpixelEncoder
 
 ROWS = 128
 CACHE = 2 << 20  # float32 values of one layer: 8 MiB
@@ -33,7 +33,7 @@ def slice_rows(model: Autoencoder) -> int | None:
     128
     """
     encoder = model.encoder
-    if not isinstance(encoder, ConvEncoder) or encoder.dense.weight.device.type != "cpu":
+    if not isinstance(encoder, (ConvEncoder, SubpixelEncoder)) or next(encoder.parameters()).device.type != "cpu":
         return None
     widest = prod(encoder.shape_in)
     height, width = encoder.shape_in[:2]

@@ -57,8 +57,11 @@ class AutogradStep:
         self.objective = objective
         self.config = config
         self.world = world
-        self.parameters = [p for part in (model, objective) for p in part.parameters() if p.requires_grad]
-        self.optimiser = make_adam(self.parameters, config)
+        groups = [([p for p in model.parameters() if p.requires_grad], 1.0), *objective.groups()]
+        self.parameters = [p for group, _ in groups for p in group]
+        alike = [p for group, rate in groups if rate == 1 for p in group]
+        self.optimiser = make_adam(alike, config)
+        self.others = [(make_adam(group, config), rate) for group, rate in groups if rate != 1]
         self.low = config.precision == "bf16"
 
     def __call__(self, x: Tensor, target: Tensor, context: Context) -> dict[str, Tensor]:
@@ -73,7 +76,10 @@ class AutogradStep:
             self.world.mean_in_place([p.grad for p in self.parameters if p.grad is not None])
         if self.config.clip is not None:
             torch.nn.utils.clip_grad_norm_(self.parameters, self.config.clip)
-        self.optimiser.step(self.config.rate(context.step))
+        rate = self.config.rate(context.step, context.spent)
+        self.optimiser.step(rate)
+        for optimiser, multiple in self.others:
+            optimiser.step(multiple * rate)
         found = {name: mean.detach() for name, mean in means.items()}
         found["loss"] = loss.detach()
         return found
@@ -85,8 +91,14 @@ class AutogradStep:
 
     def state(self) -> dict[str, Tensor]:
         """Return Adam's moments and counters by parameter number."""
-        return self.optimiser.state()
+        found = self.optimiser.state()
+        for number, (optimiser, _) in enumerate(self.others):
+            found |= {f"group{number}.{name}": tensor for name, tensor in optimiser.state().items()}
+        return found
 
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Take over moments and counters."""
-        self.optimiser.load_state(state)
+        for number, (optimiser, _) in enumerate(self.others):
+            start = f"group{number}."
+            optimiser.load_state({name[len(start) :]: tensor for name, tensor in state.items() if name.startswith(start)})
+        self.optimiser.load_state({name: tensor for name, tensor in state.items() if not name.startswith("group")})

@@ -122,6 +122,14 @@ class World:
             return mean
         return cast("Tensor", cast("Any", _Total).apply(mean)) / self.size
 
+    def agreed(self, value: float) -> float:
+        """Return the value of the first process."""
+        if self.size == 1:
+            return value
+        shared = torch.tensor(value, dtype=torch.float64, device=self.device)
+        self.share([shared])
+        return float(shared)
+
     def any(self, flag: bool) -> bool:
         """Say whether `flag` is set in any process."""
         return flag if self.size == 1 else bool(self.mean(torch.tensor(float(flag), device=self.device)) > 0)
