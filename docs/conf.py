@@ -9,6 +9,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "src")]
 
 import make_tables  # noqa: E402
+from sphinx.application import Sphinx  # noqa: E402
 
 from isthmus import __version__  # noqa: E402
 
@@ -53,6 +54,12 @@ pygments_style = "friendly"
 pygments_dark_style = "monokai"
 
 
-def setup(app: object) -> None:  # noqa: ARG001
+def without_routing(app: object, what: str, name: str, *rest: object) -> bool | None:  # noqa: ARG001
+    """Leave out what scikit-learn adds to estimators for the routing of metadata: its text refers to its own pages."""
+    return True if name.startswith("set_") and name.endswith("_request") else None
+
+
+def setup(app: Sphinx) -> None:
     """Write the tables that are made from the code itself."""
+    app.connect("autodoc-skip-member", without_routing)
     make_tables.write(HERE / "api")

@@ -10,7 +10,7 @@ from typing import Any
 def write(folder: Path) -> None:
     """Write every table into `folder`; files that would not change are left alone, so that Sphinx need not read them again."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, text in {"commands": commands(), "settings": settings(), "parts": parts()}.items():
+    for name, text in {"commands": commands(), "settings": settings(), "parts": parts(), "families": families()}.items():
         path = folder / f"{name}.inc"
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
@@ -99,6 +99,19 @@ def parts() -> str:
 
     blocks = [".. rubric:: " + title + "\n\n" + _definitions(entries) for title, entries in catalogue().items()]
     return "\n".join(blocks)
+
+
+def families() -> str:
+    """Every family: what to take it for, and what it minimises, from its recipe's own words."""
+    from isthmus.families import FAMILIES
+
+    rows = [(f"``{name}``", _plain(family.use), _minimised(family.build.__doc__)) for name, family in FAMILIES.items()]
+    return _table(("family", "take it for", "it minimises"), rows, "16 38 46")
+
+
+def _minimised(text: str) -> str:
+    first = text.strip().partition("\n\n")[0].replace("\n", " ")
+    return " ".join(first.removeprefix("Minimise ").split())
 
 
 def _definitions(entries: dict[str, str]) -> str:

@@ -47,5 +47,5 @@ def build(fields: Sequence[Field], *, latent: int | None = None, architecture: A
     field = single(fields)
     bits = auto_latent(field) if latent is None else latent
     likelihood = make_likelihood(field, *auto_likelihood(field, variational=False))
-    encoder, decoder = networks(field, bits, bits, likelihood.parameters_per_value, architecture or Architecture())
+    encoder, decoder = networks(field, bits, bits, likelihood.shape_in, architecture or Architecture())
     return Autoencoder(encoder, Binary(bits), decoder, likelihood), Reconstruction()

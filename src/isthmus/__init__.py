@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from isthmus.artifact import Artifact
     from isthmus.data import open_dataset, read
     from isthmus.estimators import (
+        AnomalyDetector,
         Autoencoder,
         DenoisingAutoencoder,
+        IsthmusImputer,
         LinearAutoencoder,
         SparseAutoencoder,
         VariationalAutoencoder,
@@ -26,10 +28,12 @@ if TYPE_CHECKING:
     load = Artifact.load
 
 _WHERE = {
+    "AnomalyDetector": "isthmus.estimators",
     "Artifact": "isthmus.artifact",
     "Autoencoder": "isthmus.estimators",
     "Config": "isthmus.tasks.config",
     "DenoisingAutoencoder": "isthmus.estimators",
+    "IsthmusImputer": "isthmus.estimators",
     "LinearAutoencoder": "isthmus.estimators",
     "SparseAutoencoder": "isthmus.estimators",
     "VariationalAutoencoder": "isthmus.estimators",
@@ -39,10 +43,12 @@ _WHERE = {
 }
 
 __all__ = [
+    "AnomalyDetector",
     "Artifact",
     "Autoencoder",
     "Config",
     "DenoisingAutoencoder",
+    "IsthmusImputer",
     "LinearAutoencoder",
     "SparseAutoencoder",
     "VariationalAutoencoder",

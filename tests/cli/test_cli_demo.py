@@ -8,22 +8,22 @@ import time
 import pytest
 
 from isthmus.artifact import Artifact
-from isthmus.families import FAMILIES
+from isthmus.tasks.demo import SHOWN
 
 
 def figures(out: str) -> dict[str, list[str]]:
     """Rows of the comparison: name -> cells."""
     rows = [re.split(r"\s{2,}", line.strip()) for line in out.splitlines()]
-    return {row[0]: row[1:] for row in rows if row[0] in (*FAMILIES, "raw pixels", "PCA")}
+    return {row[0]: row[1:] for row in rows if row[0] in (*SHOWN, "raw pixels", "PCA")}
 
 
 def test_a_quick_look_trains_and_shows_the_five_twice_alike(good, tmp_path) -> None:
     out = good("demo", "--steps", 60)
     rows = figures(out)
-    assert list(rows) == ["raw pixels", "PCA", *FAMILIES]
+    assert list(rows) == ["raw pixels", "PCA", *SHOWN]
     assert all(len(cells) == 6 for cells in rows.values())
     assert float(rows["linear"][0]) == pytest.approx(float(rows["PCA"][0]), rel=0.03)
-    for name in FAMILIES:
+    for name in SHOWN:
         assert Artifact.load(tmp_path / "isthmus-demo" / name).family == name
         assert f"training {name} ..." in out
     page = (tmp_path / "isthmus-demo/report.html").read_text()
@@ -62,4 +62,4 @@ def test_the_whole_demo_is_quick_and_its_models_are_good(process) -> None:
     error = {name: float(cells[0]) for name, cells in rows.items() if name != "raw pixels"}
     assert error["undercomplete"] < 0.7 * error["PCA"]
     assert error["linear"] == pytest.approx(error["PCA"], rel=0.03)
-    assert all(float(rows[name][3]) > 0.95 for name in FAMILIES)
+    assert all(float(rows[name][3]) > 0.95 for name in SHOWN)

@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from isthmus.artifact import Artifact
+
 ROWS = "".join(f"{i},{i * i % 7},{i % 3}\n" for i in range(30))
 TABLES = {
     "empty": ("", "is empty. Give a table with at least one row"),
     "only a header": ("a,b,c\n", "no rows"),
     "one row": ("a,b,c\n1,2,3\n", "one row (1 sample): a spread cannot be measured. Give at least 2 rows, or use --scaling none"),
     "all constant": ("a,b,c\n" + 30 * "1,2,3\n", "constant in all 27 rows"),
-    "text": (f"a,b,c\n{ROWS}red,1,2\n", "column 'a' holds 'red'. Leave it out with --drop a"),
-    "gaps": (f"a,b,c\n{ROWS}1,,2\n", "column 'b' has 1 missing (NaN), the first in row 30"),
+    "stray text": (f"a,b,c\n{ROWS}red,1,2\n", "column 'a' mixes types: numbers in most rows, but in 1 rows none, such as 'red' in row 30"),
     "infinite": (f"a,b,c\n{ROWS}1,2,inf\n", "column 'c' has 1 infinite"),
     "ragged": ("a,b,c\n1,2,3\n4,5\n", "Row #3: Expected 3 columns, got 2"),
     "a picture": ("\x89PNG\r\n\x1a\n\x00\x00\x00", "binary data"),
@@ -33,9 +34,9 @@ def test_a_table_that_cannot_be_used(refused, tmp_path, case) -> None:
 
 
 def test_several_wrong_columns_are_mended_by_the_flags_named(refused, good, tmp_path) -> None:
-    rows = "".join(f"{i},x,,{i % 4}\n" for i in range(30))
+    rows = "".join(f"{i},inf,-inf,{i % 4}\n" for i in range(30))
     (tmp_path / "t.csv").write_text("a,b,c d,e\n" + rows)
-    assert "--drop b" in refused("fit", "t.csv", "--steps", 5)
+    assert "--drop b --drop 'c d'" in refused("fit", "t.csv", "--steps", 5)
     line = refused("fit", "t.csv", "--steps", 5, "--drop", "b")
     assert "--drop 'c d'" in line
     good("fit", "t.csv", "--steps", 5, "--drop", "b", "--drop", "c d")
@@ -63,7 +64,7 @@ FLAGS = {
     ("--activation", "foo"): "unknown activation 'foo'; choose one of elu,",
     ("--likelihood", "foo"): "unknown likelihood 'foo'; choose one of gaussian,",
     ("--likelihood", "bernoulli"): "use --likelihood gaussian",
-    ("--likelihood-scale", "foo"): "--likelihood-scale must be a positive number or one of one, per_value, predicted, not 'foo'",
+    ("--likelihood-scale", "foo"): "--likelihood-scale must be a positive number or one of one, per_value, predicted, optimal, not 'foo'",
     ("--likelihood-scale", "-1"): "--likelihood-scale must be a positive number",
     ("--scaling", "foo"): "--scaling must be one of auto, standard, robust, unit, none, not 'foo'",
     ("--optimiser", "foo"): "--optimiser must be one of adam, adamw, not 'foo'",
@@ -199,8 +200,28 @@ def test_a_folder_without_permission(refused, files, models, tmp_path) -> None:
     assert "no permission to write into" in refused("fit", files / "wine.csv", "--out", "locked/model")
 
 
-def test_what_a_model_cannot_do(refused, files, models) -> None:
-    assert "fit the family 'variational'" in refused("sample", models / "plain", "--out", "s.csv")
+def test_what_a_model_cannot_do(refused, files, models, tmp_path) -> None:
+    bare = Artifact.load(models / "plain")
+    bare.density = None
+    bare.save(tmp_path / "bare")
+    assert "Give it one from the data it was fitted on: isthmus density MODEL DATA" in refused("sample", "bare", "--out", "s.csv")
+    assert "the family 'undercomplete' has no prior" in refused("sample", models / "plain", "--out", "s.csv", "--density", "prior")
+    assert "fit the family 'variational'" in refused("evaluate", models / "plain", files / "wine.csv")
+    assert "k must be at least 1, not 0" in refused("evaluate", models / "table", files / "wine.csv", "-k", 0)
+    assert "treatment must be one of" in refused("evaluate", models / "table", files / "wine.csv", "--treatment", "rounded")
+    assert "for values in [0, 1], which these are not" in refused("evaluate", models / "table", files / "wine.csv", "--treatment", "sample")
+    assert "along must be one of line, sphere, decoder" in refused(
+        "interpolate", models / "table", files / "wine.csv", "--out", "p.csv", "--along", "curve"
+    )
+    assert "there is no row 999" in refused("traverse", models / "table", files / "wine.csv", "--out", "t.csv", "--row", 999)
+    assert "there is no row 999" in refused("arithmetic", models / "table", files / "wine.csv", "--out", "t.csv", "--plus", 999)
+    assert "--rows must be whole numbers such as 0,5,7" in refused("neighbours", models / "table", files / "wine.csv", "--rows", "a")
+    assert "--picture is for models of pictures" in refused("cluster", models / "table", files / "wine.csv", "--picture", "c.png")
+    assert "are too few for 400 Gaussians" in refused("cluster", models / "table", files / "wine.csv", "--groups", 400)
+    assert "labels are needed" in refused("edit", models / "table", files / "wine.csv", "--out", "e.csv")
+    assert "must hold two different values" in refused(
+        "edit", models / "table", files / "wine.csv", "--out", "e.csv", "--labels", files / "labelled.csv", "--labels-key", "cultivar"
+    )
     assert "at least 1, not 0" in refused("sample", models / "table", "--out", "s.csv", "-n", 0)
     assert "--pair takes two row numbers such as 0,5, not 5" in refused(
         "interpolate", models / "table", files / "wine.csv", "--out", "p.csv", "--pair", 5

@@ -143,7 +143,7 @@ def test_codes_of_data_in_memory_can_be_parts_too(good, files, models, tmp_path)
 def test_what_is_wrong_is_said_in_one_line(refused, good, folder, fitted, files, models, tmp_path) -> None:
     assert "there is no column 'name'" in refused("fit", folder, "--ids", "name")
     assert "there is no column 'name'" in refused("encode", fitted, folder, "--ids", "name")
-    assert "'b00000'. Leave it out with --drop bottle" in refused("fit", folder)
+    assert "left out as identifier: 'bottle'" in good("fit", folder, "--steps", 5, "--out", "named")
     assert "codes.npz block by block" in refused("encode", fitted, folder, "--out", "codes.npz")
     frame = pd.read_parquet(folder / "cellar=0" / "rows.parquet")
     (tmp_path / "narrow").mkdir()
@@ -169,9 +169,9 @@ def test_gaps_and_broken_files_are_named(refused, folder, fitted, tmp_path) -> N
     frame.to_parquet(tmp_path / "rows" / "a.parquet", index=False)
     frame.loc[1700, "ash"] = np.nan
     frame.to_parquet(tmp_path / "rows" / "b.parquet", index=False)
-    line = refused("fit", "rows", "--ids", "bottle", "--steps", 5)
-    assert "b.parquet" in line
-    assert "column 'ash'" in line
+    line = refused("encode", fitted, "rows", "--ids", "bottle", "--out", "codes")
+    assert "b.parquet, rows " in line
+    assert "column 'ash' has 1 missing (NaN), the first in row 1700" in line
     cut = (tmp_path / "rows" / "a.parquet").read_bytes()[:-100]
     (tmp_path / "rows" / "b.parquet").write_bytes(cut)
     assert "b.parquet cannot be read as Parquet" in refused("encode", fitted, "rows", "--out", "codes")

@@ -64,7 +64,7 @@ def test_parameters_are_the_settings_of_the_family(cls):
     options = set(get(cls.family).options) - {"architecture"}
     signature = inspect.signature(cls)
     assert options - {"corruption"} <= set(signature.parameters)
-    assert set(signature.parameters) - {"random_state", "picture_shape", "verbose"} <= set(Config.help())
+    assert set(signature.parameters) - {"random_state", "picture_shape", "kinds", "verbose"} <= set(Config.help())
     assert all(entry.default is None for name, entry in signature.parameters.items() if name != "verbose")
 
 
@@ -309,18 +309,21 @@ def test_other_column_names_are_named(cls, iris):
 
 
 def test_missing_and_infinite_values_name_their_columns(cls, iris):
-    holed = iris.copy()
-    holed.iloc[3, 1] = np.nan
-    holed.iloc[5, 2] = np.inf
-    model = quick(cls).fit(iris)
-    for method in (quick(cls).fit, model.transform, model.partial_fit):
-        with pytest.raises(DataError, match=r"NaN .*'sepal width \(cm\)'.*'petal length \(cm\)'"):
+    holed, model = iris.copy(), quick(cls).partial_fit(iris)
+    holed.iloc[3, 1] = holed.iloc[5, 2] = np.nan
+    endless = iris.copy()
+    endless.iloc[5, 2] = np.inf
+    for method in (model.transform, model.partial_fit):
+        with pytest.raises(DataError, match=r"NaN.*'sepal width \(cm\)'.*'petal length \(cm\)'"):
             method(holed)
+    for method in (quick(cls).fit, model.transform, model.partial_fit):
+        with pytest.raises(DataError, match=r"infinity: column 'petal length \(cm\)' has 1 infinite, the first in row 5"):
+            method(endless)
 
 
 def test_text_names_its_column(cls, iris):
-    with pytest.raises(DataError, match=r"column 'kind' holds 'setosa'"):
-        quick(cls).fit(iris.assign(kind="setosa"))
+    with pytest.raises(DataError, match=r"column 'kind' mixes types: numbers in most rows.*'setosa' in row 149"):
+        quick(cls).fit(iris.assign(kind=["1"] * 149 + ["setosa"]))
 
 
 def test_one_row_and_no_spread(cls, iris_array):

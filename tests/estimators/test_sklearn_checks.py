@@ -17,6 +17,8 @@ ESTIMATORS = [
     isthmus.SparseAutoencoder(steps=30),
     isthmus.DenoisingAutoencoder(steps=30),
     isthmus.VariationalAutoencoder(steps=30),
+    isthmus.IsthmusImputer(steps=5),
+    isthmus.IsthmusImputer(steps=5, add_indicator=True, keep_empty_features=True),
 ]
 
 
@@ -30,8 +32,7 @@ import warnings
 warnings.simplefilter("error")
 import isthmus
 from sklearn.utils.estimator_checks import check_array_api_input
-for kind in ("Linear", "", "Sparse", "Denoising", "Variational"):
-    name = f"{kind}Autoencoder"
+for name in (*(f"{kind}Autoencoder" for kind in ("Linear", "", "Sparse", "Denoising", "Variational")), "IsthmusImputer"):
     check_array_api_input(name, getattr(isthmus, name)(steps=30), array_namespace="numpy", expect_only_array_outputs=False)
 """
 

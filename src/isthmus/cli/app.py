@@ -10,8 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from isthmus import __version__
+from isthmus.cli.detect import detect
 from isthmus.cli.flags import parse_reading, parse_settings, with_settings
+from isthmus.cli.impute import impute
+from isthmus.cli.kit import Condition, names, wanted
 from isthmus.cli.many import fit_many
+from isthmus.cli.measuring import density, evaluate, quality
+from isthmus.cli.monitor import monitor
+from isthmus.cli.schema import schema
+from isthmus.cli.space import arithmetic, cluster, edit, neighbours, traverse, uncertainty
 from isthmus.errors import ArtifactError
 
 if TYPE_CHECKING:
@@ -90,11 +97,11 @@ def demo(
     """Train the five families on real handwritten digits and write a report."""
     from isthmus.cli.places import check_file, check_folder
     from isthmus.cli.show import Bar, comparison
-    from isthmus.families import FAMILIES
     from isthmus.reports import write_html
+    from isthmus.tasks.demo import SHOWN
     from isthmus.tasks.demo import demo as run_demo
 
-    for name in FAMILIES:
+    for name in SHOWN:
         check_folder(out / name, overwrite=True)
     check_file(out / "report.html", (".html",))
     console = _console()
@@ -157,6 +164,12 @@ def fit(
 
 
 app.command("fit-many")(fit_many)
+app.command()(detect)
+app.command("schema")(schema)
+app.command()(impute)
+app.command()(monitor)
+for _command in (evaluate, quality, density, traverse, edit, cluster, neighbours, uncertainty, arithmetic):
+    app.command()(_command)
 
 
 def _load(model: Path) -> Artifact:
@@ -167,10 +180,13 @@ def _load(model: Path) -> Artifact:
     return Artifact.load(model)
 
 
-def _read(artifact: Artifact, data: Path, key: str | None, on_error: str, stream: str, ids: str | None = None) -> Source | Dataset:
+def _read(
+    artifact: Artifact, data: Path, key: str | None, on_error: str, stream: str, condition: str | None, ids: str | None = None
+) -> Source | Dataset:
     from isthmus.cli.using import open_data
 
-    return open_data(artifact, data, _console(), key=key, on_error=on_error, stream=stream, ids=ids)
+    options: dict[str, Any] = {"key": key, "on_error": on_error, "stream": stream, "condition": names(condition), "ids": ids}
+    return open_data(artifact, data, _console(), **options)
 
 
 def _check(out: Path | None, pictures: bool) -> None:
@@ -180,11 +196,12 @@ def _check(out: Path | None, pictures: bool) -> None:
         check_file(out, PICTURES if pictures else TABLES, folder=pictures)
 
 
-def _write(path: Path, array: Any, **names: Any) -> None:
-    from isthmus.data import write
+def _write_rows(artifact: Artifact, path: Path, rows: Any) -> None:
+    from isthmus.data import to_table, write
 
-    written = write(path, array, **names)
-    _say(f"wrote {written} ({' x '.join(map(str, array.shape))})")
+    mixed = artifact.schema.kind == "columns"
+    written = write(path, to_table(rows, artifact.schema)) if mixed else write(path, rows, columns=artifact.schema.columns or None)
+    _say(f"wrote {written} ({' x '.join(map(str, rows.shape))})")
 
 
 @app.command()
@@ -198,6 +215,7 @@ def encode(
     stream: Stream = "auto",
     key: Key = None,
     on_error: OnError = "refuse",
+    condition: Condition = None,
 ) -> None:
     """Write the code of every row."""
     from isthmus.cli import using
@@ -205,7 +223,7 @@ def encode(
 
     using.check(out, TABLES, data)
     artifact = _load(model)
-    source = _read(artifact, data, key, on_error, stream, ids)
+    source = _read(artifact, data, key, on_error, stream, condition, ids)
     using.tell(using.write(artifact, source, "codes", out, _console(), ids), _console())
 
 
@@ -218,6 +236,7 @@ def reconstruct(
     stream: Stream = "auto",
     key: Key = None,
     on_error: OnError = "refuse",
+    condition: Condition = None,
 ) -> None:
     """Write every row rebuilt from its code, in the data's own units."""
     from isthmus.cli import using
@@ -228,7 +247,7 @@ def reconstruct(
         _check(out, pictures=True)
     else:
         using.check(out, TABLES, data)
-    source = _read(artifact, data, key, on_error, stream, ids)
+    source = _read(artifact, data, key, on_error, stream, condition, ids)
     using.tell(using.write(artifact, source, "reconstructions", out, _console(), ids), _console())
 
 
@@ -241,6 +260,7 @@ def score(
     stream: Stream = "auto",
     key: Key = None,
     on_error: OnError = "refuse",
+    condition: Condition = None,
 ) -> None:
     """Write how familiar every row is: log likelihood in nats (higher is more familiar) and squared reconstruction error."""
     from isthmus.cli import using
@@ -250,7 +270,7 @@ def score(
     if out is not None:
         using.check(out, TABLES, data)
     artifact = _load(model)
-    source = _read(artifact, data, key, on_error, stream, ids)
+    source = _read(artifact, data, key, on_error, stream, condition, ids)
     written = using.write(artifact, source, "scores", out, _console(), ids)
     score, error = written.summary.means
     entries = {"rows": f"{len(source):,}", "mean score (nats)": score, "mean squared error (scaled)": error}
@@ -267,16 +287,26 @@ def sample(
         bool | None,
         typer.Option("--mean/--draw", help="The mean of the decoder's distribution (default for pictures), or a draw from it.", metavar=""),
     ] = None,
+    codes: Annotated[
+        str,
+        typer.Option("--density", help="Where codes come from: prior, ex_post (fitted to codes) or auto, the better.", metavar="TEXT"),
+    ] = "auto",
+    condition: Annotated[
+        str | None, typer.Option(help="Of conditional models: the class to draw; those of training rows by default.", metavar="TEXT")
+    ] = None,
     seed: Seed = 0,
 ) -> None:
-    """Draw new rows from a variational model."""
+    """Draw new rows from a model."""
+    from isthmus.tasks.density import chosen_density
     from isthmus.tasks.sample import sample as draw
 
     artifact = _load(model)
     pictures = artifact.schema.kind == "pictures"
     _check(out, pictures)
-    found = draw(artifact, number, seed=seed, mean=pictures if mean is None else mean)
-    _write(out, found, columns=artifact.schema.columns or None)
+    means = pictures if mean is None else mean
+    drawn = draw(artifact, number, seed=seed, mean=means, density=codes, condition=wanted(artifact, condition, number))
+    _write_rows(artifact, out, drawn)
+    _say(f"codes drawn from {chosen_density(artifact, codes)[0]}")
 
 
 @app.command()
@@ -286,10 +316,14 @@ def interpolate(
     out: Annotated[Path, _out("Where the paths go: .png for pictures, .npy, .csv ...")],
     pair: Annotated[list[str] | None, typer.Option(help="Two row numbers such as 0,1; may be given several times.", metavar="I,J")] = None,
     steps: Annotated[int, typer.Option(help="Rows on each path, both ends included.", metavar="N")] = 8,
-    spherical: Annotated[bool, typer.Option("--spherical", help="Along a great circle instead of a straight line.", metavar="")] = False,
+    spherical: Annotated[bool, typer.Option("--spherical", help="Along a great circle: short for --along sphere.", metavar="")] = False,
+    along: Annotated[
+        str | None, typer.Option(help="line, sphere, or decoder: the decoder's geometry, with even steps in the data.", metavar="TEXT")
+    ] = None,
     stream: Stream = "auto",
     key: Key = None,
     on_error: OnError = "refuse",
+    condition: Condition = None,
 ) -> None:
     """Go from row to row through the code, decoding on the way."""
     from isthmus.cli.fitting import parse_pairs
@@ -298,10 +332,10 @@ def interpolate(
     pairs = parse_pairs(pair or ["0,1"])
     artifact = _load(model)
     _check(out, pictures=artifact.schema.kind == "pictures")
-    source = _read(artifact, data, key, on_error, stream)
-    found = go(artifact, source, pairs, steps, spherical)
+    source = _read(artifact, data, key, on_error, stream, condition)
+    found = go(artifact, source, pairs, steps, spherical, along)
     flat = out.suffix.lower() in (".csv", ".tsv", ".parquet")  # a table has a line for each step of each path
-    _write(out, found.reshape(-1, *found.shape[2:]) if flat else found, columns=artifact.schema.columns or None)
+    _write_rows(artifact, out, found.reshape(-1, *found.shape[2:]) if flat or artifact.schema.kind == "columns" else found)
 
 
 @app.command()
@@ -316,6 +350,7 @@ def report(
     stream: Stream = "auto",
     key: Key = None,
     on_error: OnError = "refuse",
+    condition: Condition = None,
 ) -> None:
     """Measure a model on data and write one self-contained HTML page."""
     from isthmus.cli.places import check_file
@@ -325,9 +360,9 @@ def report(
 
     check_file(out, (".html", ".htm"))
     artifact = _load(model)
-    source = _read(artifact, data, key, on_error, stream)
+    source = _read(artifact, data, key, on_error, stream, condition)
     if not labels and labels_key and not hasattr(source, "array"):
-        source = _read(artifact, data, key, on_error, stream, labels_key)
+        source = _read(artifact, data, key, on_error, stream, condition, labels_key)
     found = report_data(artifact, source, model, data, known_labels(labels, labels_key, data, source))
     rows = {**found.baselines, **{m.family: m.metrics for m in found.models}}
     _console().print(comparison(rows, f"Measured on {found.data['measured on']}"))
@@ -367,6 +402,11 @@ def info(
     titled["Settings"] = {name.replace("_", "-"): value for name, value in artifact.config.items()}
     for title, entries in titled.items():
         _console().print(facts(entries, f"\n{title}" if title else "", width=_wide(titled)))
+    if artifact.schema.kind == "columns":
+        from isthmus.cli.schema import shown
+
+        _say("\n", ("Columns", "bold"))
+        _console().print(shown(artifact.schema))
     if artifact.facts.get("command"):
         _say("\n", ("Made with  ", "bold"), str(artifact.facts["command"]))
     if history is not None:

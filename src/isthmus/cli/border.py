@@ -11,9 +11,9 @@ from isthmus.errors import IsthmusError
 from isthmus.tasks.config import Config
 
 FAILED, INTERRUPTED = 2, 130
-_NAMES = "|".join(sorted({*Config.help(), *READING, "scale"}, key=len, reverse=True))
+_NAMES = "|".join(sorted({*Config.help(), *READING, "scale", "kinds", "density", "treatment"}, key=len, reverse=True))
 _TWICE = re.compile(rf"\b(?:{_NAMES}|labels_key)(?:=.*?)? \(command line: (.*?)\)(?=[,.;]|$)")
-_ASSIGNED = re.compile(rf"(?<![\w'\"-])({_NAMES})=(?:'([^']*)'|\(([\d, ]+)\)|(\w[\w.]*))")
+_ASSIGNED = re.compile(rf"(?<![\w'\"-])(?<!\(s\) \()({_NAMES})=(?:'([^']*)'|\(([\d, ]+)\)|(\w[\w.]*))")
 _FIRST = re.compile(rf"^({_NAMES})(?= must| takes| does not| \(| and )")
 _NO_MEMORY = ("can't allocate memory", "out of memory", "Unable to allocate")
 

@@ -19,6 +19,7 @@ from isthmus.artifact import Artifact
 from isthmus.cli import show
 from isthmus.cli.border import INTERRUPTED
 from isthmus.cli.places import check_folder, check_parent, named
+from isthmus.cli.schema import asked, plain_reading, shown
 from isthmus.data import Dataset, Source
 from isthmus.errors import ConfigError, TrainingError
 from isthmus.tasks import streamed
@@ -58,7 +59,7 @@ def run(job: Job, console: Console) -> int:
         choose_device(job.config.device or "auto")
     if job.checkpoint is not None:
         check_parent(job.checkpoint, "--checkpoint")
-    source = open_data(named(job.data), **job.reading)
+    source = open_data(named(job.data), **plain_reading(job.reading))
     bar = show.Bar(console, job.config.family or "training")
     count = show.Count(console if leads else None, f"reading {source.name}", len(source))
     try:
@@ -71,6 +72,7 @@ def run(job: Job, console: Console) -> int:
                 callbacks=[bar, *_tensorboard(job)],
                 checkpoint=job.checkpoint,
                 resume=job.resume,
+                schema=asked(source, job.reading),
                 told=partial(_tell, source=source, job=job, console=console) if leads else None,
             )
     except TrainingError as error:
@@ -104,8 +106,10 @@ def _tensorboard(job: Job) -> list[Any]:
 
 def _tell(plan: Plan, source: Source | Dataset, job: Job, console: Console) -> None:
     shape = " x ".join(map(str, plan.schema.shape))
-    told = f"{len(source):,} {'rows' if source.kind == 'table' else 'pictures'} of {shape} ({plan.schema.dtype})"
+    told = f"{len(source):,} {'pictures' if source.kind == 'pictures' else 'rows'} of {shape} ({plan.schema.dtype})"
     console.print(Text(f"{source.name}: {told}"), soft_wrap=True)
+    if plan.schema.kind == "columns":
+        console.print(shown(plan.schema))
     for note in plan.notes:
         kind, style = ("warning", "yellow") if note in plan.warnings else ("note", "dim")
         console.print(Text(f"{kind}: {note}", style=style), soft_wrap=not console.is_terminal)
@@ -177,6 +181,7 @@ def catalogue() -> dict[str, dict[str, str]]:
     from isthmus.families import FAMILIES, LIKELIHOODS
     from isthmus.families.common import NETWORKS
     from isthmus.families.denoising import CORRUPTIONS
+    from isthmus.families.latents import POSTERIORS, PRIORS
     from isthmus.families.sparse import SPARSITIES
     from isthmus.nn import activations
     from isthmus.spec import known
@@ -190,6 +195,8 @@ def catalogue() -> dict[str, dict[str, str]]:
         "likelihoods (--likelihood)": LIKELIHOODS,
         "corruptions (--corruption)": CORRUPTIONS,
         "sparsities (--sparsity)": SPARSITIES,
+        "posteriors (--posterior)": POSTERIORS,
+        "priors (--prior)": PRIORS,
         "activations (--activation)": {"": ", ".join(activations())},
         "bottlenecks": first_lines("bottleneck."),
         "priors": first_lines("prior."),

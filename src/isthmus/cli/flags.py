@@ -19,7 +19,10 @@ READING: dict[str, tuple[str, str]] = {
     "colour": ("text", "how picture files are read: auto, grey or rgb"),
     "on_error": ("text", "what to do about unreadable pictures: refuse or skip"),
     "shape": ("numbers", "turns the rows of a table into pictures, such as 28x28x1"),
+    "schema": ("text", "file that says what each column is, such as `isthmus schema` writes"),
+    "kind": ("names", "what a column is, such as zip=category or id=identifier; wins over --schema"),
     "ids": ("text", "column with the rows' names, which is left out"),
+    "condition": ("names", "columns, or a file with a value for each row, that conditional models are told of and do not explain"),
     "stream": ("text", "whether rows are read as they are needed, for data larger than memory: auto, always or never"),
 }
 _METAVARS = {int: "N", float: "X", str: "TEXT", list[str]: "NAMES", bool: ""}

@@ -23,6 +23,7 @@ from isthmus.cli import show
 from isthmus.cli.border import INTERRUPTED
 from isthmus.cli.flags import parse_settings
 from isthmus.cli.places import check_folder, check_parent, named
+from isthmus.cli.schema import plain_reading
 from isthmus.data import Source
 from isthmus.errors import ArtifactError, ConfigError, TrainingError
 from isthmus.files import atomic_path
@@ -134,6 +135,8 @@ def plan(order: Order) -> list[Item]:
     combinations = [dict(zip(grid, values)) for values in product(*grid.values())]
     if len(combinations) * len(order.data) > MANY:
         raise ConfigError(f"that would be {len(combinations) * len(order.data):,} models; at most {MANY:,} can be fitted at once")
+    if plain_reading(order.reading) != order.reading:
+        raise ConfigError("schema and kind are for one model: leave them out, or fit it with `isthmus fit`")
     titles = _titles(order.data)
     items: list[Item] = []
     for path, title in zip(order.data, titles):

@@ -44,7 +44,7 @@ def check_folder(out: Path, overwrite: bool) -> None:
     check_parent(out)
 
 
-def check_file(out: Path, endings: tuple[str, ...], folder: bool = False) -> None:
+def check_file(out: Path, endings: tuple[str, ...], folder: bool = False, flag: str = "--out") -> None:
     """Refuse early an output that could not be written later.
 
     Parameters
@@ -54,6 +54,8 @@ def check_file(out: Path, endings: tuple[str, ...], folder: bool = False) -> Non
         Those that are allowed.
     folder : bool
         Whether a path without an ending may be a folder to be.
+    flag : str
+        What the message asks to change.
 
     Raises
     ------
@@ -62,10 +64,10 @@ def check_file(out: Path, endings: tuple[str, ...], folder: bool = False) -> Non
     """
     known = ", ".join(endings) + (", or a folder (no ending)" if folder else "")
     if out.suffix.lower() not in endings and not (folder and not out.suffix):
-        raise DataError(f"cannot write {out}: --out must end in one of {known}")
+        raise DataError(f"cannot write {out}: {flag} must end in one of {known}")
     if out.is_dir() and not folder:
-        raise DataError(f"cannot write {out}: a folder of that name is there; choose another --out")
-    check_parent(out)
+        raise DataError(f"cannot write {out}: a folder of that name is there; choose another {flag}")
+    check_parent(out, flag)
 
 
 def check_parent(out: Path, flag: str = "--out") -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from isthmus.artifact import Artifact
 from isthmus.data import Dataset, Source
 from isthmus.errors import DataError
+from isthmus.tasks.distance import observed
 from isthmus.tasks.evidence import ReportData
 from isthmus.tasks.examine import baselines, examine
 from isthmus.tasks.labels import as_labels, read_labels
@@ -53,9 +54,12 @@ def _others(
     artifact: Artifact, rest: Source, chosen: Source, rest_labels: NDArray[Any] | None, labels: NDArray[Any] | None
 ) -> dict[str, dict[str, float]]:
     """Measure the rows themselves and PCA with a code of the same width."""
-    rows, held_out = (artifact.prepare(source).numpy() for source in (rest, chosen))
+    rows, held_out = (artifact.prepare(source) for source in (rest, chosen))
     raw = "raw pixels" if chosen.kind == "pictures" else "raw values"
-    found = baselines(rows, held_out, artifact.model.latent, rest_labels, labels, raw)
+    mixed = artifact.field.kind == "columns"
+    seen = observed(artifact.field, held_out).numpy() if mixed else None
+    known, shown = ((part[:, : artifact.field.values] if mixed else part).numpy() for part in (rows, held_out))
+    found = baselines(known, shown, artifact.model.latent, rest_labels, labels, raw, seen)
     for figures in found.values():
         figures.pop("seconds", None)
     return found

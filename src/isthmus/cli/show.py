@@ -55,7 +55,8 @@ class Bar(Callback):
             return
         columns = (TextColumn("{task.description}"), BarColumn(bar_width=30), MofNCompleteColumn(), TextColumn("steps"))
         self._progress = _Progress(*columns, TimeRemainingColumn(compact=True), TextColumn("left"), console=self.console, transient=True)
-        self._task = self._progress.add_task(self.title, total=config.steps, completed=step, terms="")
+        total = config.steps if config.seconds is None else None  # how many the time allows is not known
+        self._task = self._progress.add_task(self.title, total=total, completed=step, terms="")
         self._batch = config.batch
         self._held_out = ""
         self._progress.start()

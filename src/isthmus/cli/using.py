@@ -69,6 +69,8 @@ def write(
     ids : str, optional
         Name of the column with the rows' names.
     """
+    if out is not None and what == "reconstructions" and artifact.schema.kind == "columns" and out.suffix.lower() in (".npy", ".npz"):
+        raise DataError(f"cannot write {out}: an array holds numbers only. Give --out an ending of tables: .csv, .tsv or .parquet")
     if out is not None and isinstance(data, Source) and _at_once(artifact, what, out):
         return _write_at_once(_MAKERS[what](artifact, data), data, what, out)
     count = Count(console, what if out is None else f"writing {what}", len(data))

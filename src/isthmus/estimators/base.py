@@ -14,14 +14,16 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin  # pyright: ignore[reportMissingTypeStubs]
 
 from isthmus.artifact import Artifact
-from isthmus.data import Source, from_any
+from isthmus.data import Schema, Source, from_any
 from isthmus.data.options import as_shape
 from isthmus.errors import ConfigError
 from isthmus.estimators.border import RandomState, check_columns, draw_seed, require_fitted
 from isthmus.estimators.continued import one_pass
+from isthmus.estimators.frames import column_names, given_back, prototype
 from isthmus.estimators.precision import at_precision
 from isthmus.estimators.progress import Lines
-from isthmus.estimators.rows import as_pictures, laid_out, read_codes, row_shape, typed
+from isthmus.estimators.rows import as_pictures, read_codes, row_shape, typed
+from isthmus.estimators.space import CodeSpace
 from isthmus.tasks import codes
 from isthmus.tasks.choices import Choice
 from isthmus.tasks.config import Config
@@ -38,11 +40,12 @@ _ONE_PASS: Defaults = {
     "schedule": ("constant", _ENDLESS),
     "warmup": (0, _ENDLESS),
     "kl_warmup": (0, _ENDLESS),
+    "average": (0.0, "partial_fit goes on from the weights themselves"),
 }
 
 
 @dataclass(eq=False, repr=False)
-class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class BaseAutoencoder(CodeSpace, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Base of the estimators; not to be used itself. A parameter that is None is chosen by the data and told in `choices_`."""
 
     family: ClassVar[str] = ""
@@ -52,6 +55,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     tied: bool | None = None
     scaling: str | None = None
     steps: int | None = None
+    seconds: float | None = None
     batch: int | None = None
     learning_rate: float | None = None
     optimiser: str | None = None
@@ -59,6 +63,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     schedule: str | None = None
     warmup: int | None = None
     clip: float | None = None
+    average: float | None = None
     patience: int | None = None
     evaluate_every: int | None = None
     held_out: float | None = None
@@ -67,6 +72,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     devices: int | None = None
     random_state: RandomState = None
     picture_shape: tuple[int, ...] | None = None
+    kinds: Mapping[str, str] | None = None
     verbose: int = 0
 
     def fit(self, X: Any, y: object = None) -> Self:  # noqa: ARG002
@@ -75,7 +81,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Parameters
         ----------
         X : array, tensor or frame of shape (n, d), (n, H, W), (n, H, W, C) or (n, C, H, W)
-            NumPy, torch, pandas, polars, Arrow or nested lists. More than two axes are pictures.
+            NumPy, torch, pandas, polars, Arrow or nested lists. More than two axes are pictures. Frames, and lists of dictionaries,
+            may hold text, booleans, dates and missing values, and tables of numbers missing values (NaN).
         y : ignored
 
         Returns
@@ -94,8 +101,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         source = self._read(X, reset=True)
         own = self._defaults()
         plans: list[Plan] = []
-        artifact = fit(source, self._config(own), callbacks=self._watchers(), told=plans.append)
-        self._take(artifact, row_shape(X), self._told(plans[0], own))
+        artifact = fit(source, self._config(own), callbacks=self._watchers(), told=plans.append, schema=self._schema(source))
+        self._take(artifact, _row_shape(X, source), self._told(plans[0], own), prototype(X))
         return self
 
     def partial_fit(self, X: Any, y: object = None) -> Self:  # noqa: ARG002
@@ -122,8 +129,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         source = self._read(X, reset=first)
         if first:
             own = {**self._defaults(), **_ONE_PASS}
-            ready = plan(source, self._config(own, forced=("held_out", "schedule")))
-            self._take(untrained(source, ready), row_shape(X), self._told(ready, own))
+            ready = plan(source, self._config(own, forced=("held_out", "schedule", "average", "seconds")), self._schema(source))
+            self._take(untrained(source, ready), _row_shape(X, source), self._told(ready, own), prototype(X))
         self._kept = self._learn(source, self._kept)
         return self
 
@@ -157,7 +164,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Returns
         -------
         ndarray of shape (n, d), or that of the pictures fitted on
-            In the data's own units; whole numbers where the data were.
+            In the data's own units; whole numbers where the data were. Of mixed columns a frame as was fitted on, or an array of
+            objects where that was none.
 
         Raises
         ------
@@ -168,7 +176,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         array = read_codes(X, self.latent_)
         artifact = at_precision(self.artifact_, array.dtype)
         rows = artifact.restore(decode(artifact.model, torch.from_numpy(np.ascontiguousarray(array))))  # pyright: ignore[reportUnknownMemberType]
-        return typed(laid_out(rows, self._row_shape), array.dtype)
+        return typed(given_back(artifact, rows, self._row_shape, self._frame), array.dtype)
 
     def reconstruct(self, X: Any) -> Array:
         """Return every row rebuilt from its (mean) code, in the shape and the units of `X`.
@@ -180,9 +188,10 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Returns
         -------
         ndarray of the shape of X
+            Of mixed columns a frame as `X` is, without the columns that are left out.
         """
         artifact, source = self._ready(X)
-        return typed(laid_out(codes.reconstruct(artifact, source), row_shape(X)), source.array.dtype)
+        return typed(given_back(artifact, codes.reconstruct(artifact, source), _row_shape(X, source), X), source.array.dtype)
 
     def score_samples(self, X: Any) -> Array:
         """Return the log likelihood of every row, a lower bound for a variational model: the higher, the more familiar.
@@ -271,9 +280,10 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         schema = artifact.schema
         shape = tuple(artifact.facts.get(_SHAPE_FACT, schema.shape))
         model.picture_shape = schema.shape if len(shape) < len(schema.shape) and len(shape) == 1 else None
-        model.n_features_in_ = prod(schema.shape)
-        if schema.columns:
-            setattr(model, "feature_names_in_", np.array(schema.columns, dtype=object))  # noqa: B010
+        model.n_features_in_ = len(schema.types) or prod(schema.shape)
+        model.kinds = {column.name: column.kind for column in schema.types} or None
+        if column_names(schema):
+            setattr(model, "feature_names_in_", np.array(column_names(schema), dtype=object))  # noqa: B010
         model._take(artifact, shape, {name: Choice(name, value, "saved with the model") for name, value in settings.items()})
         return model
 
@@ -301,6 +311,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         tags = inherited.__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = True
         return tags
 
     def _defaults(self) -> Defaults:
@@ -330,11 +341,14 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     def _read(self, X: Any, reset: bool = False) -> Source:
         """Check `X` against what was fitted on (or remember it) and return it as the model's kind of rows."""
         source = from_any(X)
-        check_columns(self, source.array if isinstance(X, Source) else X, reset=reset, flat=source.kind == "table")
+        check_columns(self, source.array if isinstance(X, (Source, list)) else X, reset=reset, flat=source.kind != "pictures")
         if not reset:
             return self._as_rows(source)
         self.n_features_in_ = prod(source.array.shape[1:])
         return as_pictures(source, as_shape(self.picture_shape))
+
+    def _schema(self, source: Source) -> Schema:
+        return Schema.infer(source, cast("Any", self.kinds))
 
     def _as_rows(self, source: Source) -> Source:
         schema = self.artifact_.schema
@@ -344,14 +358,16 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         """Return the model in the precision of `X`, and `X` as its rows."""
         require_fitted(self)
         source = self._read(X)
-        return at_precision(self.artifact_, source.array.dtype), source
+        mixed = self.artifact_.schema.kind == "columns"
+        return self.artifact_ if mixed else at_precision(self.artifact_, source.array.dtype), source
 
-    def _take(self, artifact: Artifact, shape: tuple[int, ...], choices: dict[str, Choice]) -> None:
+    def _take(self, artifact: Artifact, shape: tuple[int, ...], choices: dict[str, Choice], frame: Any = None) -> None:
         """Become fitted."""
         artifact.facts[_SHAPE_FACT] = list(shape)
         self.artifact_ = artifact
         self.choices_ = choices
         self._row_shape = shape
+        self._frame = frame
         self._kept: Any = None
 
     def _learn(self, source: Source, kept: Any) -> Any:
@@ -367,9 +383,23 @@ class NetworkAutoencoder(BaseAutoencoder):
     network: str | None = None
     hidden: tuple[int, ...] | None = None
     channels: tuple[int, ...] | None = None
+    blocks: int | None = None
     activation: str | None = None
     likelihood: str | None = None
     likelihood_scale: float | str | None = None
+    missingness: bool | None = None
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class RandomCodeAutoencoder(NetworkAutoencoder):
+    """Base of the estimators whose code is drawn from a distribution."""
+
+    binarise: str | None = None
+
+
+def _row_shape(X: Any, source: Source) -> tuple[int, ...]:
+    """Return the shape of one row of `X` as the caller sees it."""
+    return row_shape(X) if hasattr(X, "shape") or isinstance(X, Source) else row_shape(X if source.kind == "pictures" else source)
 
 
 def _plain(value: Any) -> Any:

@@ -20,9 +20,9 @@ def draw_seed(random_state: RandomState) -> int:
     return int(_UTILS.check_random_state(random_state).randint(np.iinfo(np.int32).max))
 
 
-def require_fitted(estimator: object) -> None:
+def require_fitted(estimator: object, attribute: str = "artifact_") -> None:
     """Raise scikit-learn's NotFittedError if there is no model yet."""
-    _VALIDATION.check_is_fitted(estimator, "artifact_")
+    _VALIDATION.check_is_fitted(estimator, attribute)
 
 
 def check_columns(estimator: object, X: Any, *, reset: bool, flat: bool) -> None:

@@ -6,17 +6,12 @@ import warnings
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-
-from isthmus.data import Source, from_any
-from isthmus.errors import DataError
-from isthmus.estimators.base import Array, BaseAutoencoder, Defaults, NetworkAutoencoder
-from isthmus.estimators.border import RandomState, draw_seed, require_fitted
+from isthmus.data import Source
+from isthmus.estimators.base import BaseAutoencoder, Defaults, NetworkAutoencoder, RandomCodeAutoencoder
 from isthmus.estimators.docstrings import documented
 from isthmus.estimators.moments import Moments, refit
 from isthmus.estimators.posterior import Posterior
-from isthmus.estimators.rows import laid_out
-from isthmus.tasks import codes, sample
+from isthmus.tasks import codes
 from isthmus.training import nats
 
 
@@ -55,7 +50,7 @@ class LinearAutoencoder(BaseAutoencoder):
         return {**super()._defaults(), **({} if self.solver == "gradient" else all_rows)}
 
     def _learn(self, source: Source, kept: Any) -> Any:
-        if self.solver == "gradient":
+        if self.artifact_.config.get("solver") == "gradient":
             return super()._learn(source, kept)
         artifact = self.artifact_
         if kept is None and len(artifact.history):
@@ -150,9 +145,32 @@ class DenoisingAutoencoder(NetworkAutoencoder):
     level: float | None = None
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
+class DistributionAutoencoder(RandomCodeAutoencoder):
+    """What estimators share whose encoder gives the parameters of a distribution over codes."""
+
+    beta: float | None = None
+    kl_warmup: int | None = None
+    free_bits: float | None = None
+
+    def encode(self, X: Any) -> Posterior:
+        """Return the distribution over the code of every row.
+
+        Parameters
+        ----------
+        X : as for `fit`
+
+        Returns
+        -------
+        Posterior
+            With arrays `mean` (what `transform` returns) and `scale`, each of shape (n, latent).
+        """
+        return Posterior(*codes.posterior(*self._ready(X)))
+
+
 @documented
 @dataclass(eq=False, repr=False, kw_only=True)
-class VariationalAutoencoder(NetworkAutoencoder):
+class VariationalAutoencoder(DistributionAutoencoder):
     """Variational autoencoder: a distribution over codes for each row, a prior over all codes, a distribution over rows for each code.
 
     References
@@ -173,79 +191,8 @@ class VariationalAutoencoder(NetworkAutoencoder):
 
     family: ClassVar[str] = "variational"
 
-    beta: float | None = None
-    kl_warmup: int | None = None
-    free_bits: float | None = None
-
-    def encode(self, X: Any) -> Posterior:
-        """Return the distribution over the code of every row.
-
-        Parameters
-        ----------
-        X : as for `fit`
-
-        Returns
-        -------
-        Posterior
-            With arrays `mean` (what `transform` returns) and `scale`, each of shape (n, latent).
-        """
-        return Posterior(*codes.posterior(*self._ready(X)))
-
-    def sample(self, n_samples: int = 1, *, random_state: RandomState = None, mean: bool = False) -> Array:
-        """Draw new rows: a code from the prior, then a row from the decoder's distribution.
-
-        Parameters
-        ----------
-        n_samples : int
-        random_state : int, RandomState instance or None
-            An int gives the same rows each time; None gives others each time.
-        mean : bool
-            Return the mean of the decoder's distribution instead of a draw from it: smoother than data are.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, d), or that of the pictures fitted on
-            In the data's own units.
-
-        Raises
-        ------
-        ConfigError
-            If `n_samples` is below 1.
-        """
-        require_fitted(self)
-        return laid_out(sample.sample(self.artifact_, n_samples, seed=draw_seed(random_state), mean=mean), self._row_shape)
-
-    def interpolate(self, a: Any, b: Any, steps: int = 8, *, spherical: bool = False) -> Array:
-        """Go from row to row through the code and decode on the way.
-
-        Parameters
-        ----------
-        a, b : array, tensor or frame
-            One row each, or as many rows in `a` as in `b`.
-        steps : int
-            Codes on each path, both ends included; at least 2.
-        spherical : bool
-            Along a great circle with the length blended, instead of a straight line.
-
-        Returns
-        -------
-        ndarray of shape (steps, \\*row) for one row each, else (n, steps, \\*row)
-
-        Raises
-        ------
-        DataError
-            If the rows do not fit the model, or `a` and `b` differ in number.
-        ConfigError
-            If `steps` is below 2.
-        """
-        require_fitted(self)
-        single = np.ndim(a) == np.ndim(b) == len(self._row_shape)
-        ends = [self._as_rows(from_any(np.asarray(end)[None])) if single else self._read(end) for end in (a, b)]
-        count, other = map(len, ends)
-        if count != other:
-            raise DataError(f"a has {count} rows and b has {other}: give as many of each")
-        both = np.concatenate([self.artifact_.schema.align(end) for end in ends])
-        source = Source(self.artifact_.schema.kind, both, self.artifact_.schema.columns)
-        found = sample.interpolate(self.artifact_, source, [(i, count + i) for i in range(count)], steps, spherical)
-        paths = laid_out(found.reshape(-1, *found.shape[2:]), self._row_shape)
-        return paths if single else paths.reshape(count, steps, *paths.shape[1:])
+    posterior: str | None = None
+    prior: str | None = None
+    components: int | None = None
+    cycles: int | None = None
+    adversarial: float | None = None

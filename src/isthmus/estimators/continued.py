@@ -80,7 +80,8 @@ def _pass_config(artifact: Artifact, rows: int, batch: int | None, done: int) ->
     count = -(-rows // (batch or max(32, config.batch)))
     seed = int(np.random.SeedSequence((config.seed, done)).generate_state(1)[0])
     size = max(1, rows // count // config.devices) * config.devices
-    return replace(config, steps=count, batch=size, schedule="constant", patience=None, evaluate_every=count, seed=seed)
+    whole = {"schedule": "constant", "patience": None, "seconds": None, "average": 0.0}
+    return replace(config, steps=count, batch=size, evaluate_every=count, seed=seed, **whole)
 
 
 def _add_history(artifact: Artifact, result: Result, rate: float) -> None:

@@ -17,6 +17,10 @@ _OWN = {
         "Decides everything random: first weights, order, noise, the held-out rows. An int gives the same result each time.",
     ),
     "picture_shape": ("tuple of int, optional", "(H, W, C): the rows of a 2-D X are pictures of this shape."),
+    "kinds": (
+        "dict of str to str, optional",
+        'Kinds of columns that are decided, such as {"zip": "category"}; see `isthmus.data.Schema.infer`.',
+    ),
     "verbose": ("int, default=0", "1: a line for each evaluation on the standard error stream; 2: the choices too."),
 }
 
@@ -61,6 +65,6 @@ def _entry(name: str, kind: str) -> tuple[str, str, str]:
     if name in _OWN:
         return name, *_OWN[name]
     # The settings' help says which family an entry belongs to; here that is plain.
-    text = re.sub("^(linear|sparse|denoising|variational): ", "", Config.help()[name][1])
+    text = re.sub("^(linear|sparse|denoising|variational( and its kin)?|beta_vae|iwae|vqvae|fsq|ladder|rae): ", "", Config.help()[name][1])
     types = " or ".join("tuple of int" if part.startswith("tuple") else part for part in kind.split(" | ") if part != "None")
     return name, f"{types}, optional", text

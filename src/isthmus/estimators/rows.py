@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,8 @@ def as_pictures(source: Source, shape: tuple[int, ...] | None) -> Source:
     """Return the rows of a table as pictures of `shape` (H, W, C); pictures are checked, and without a shape all stays as it is."""
     if shape is None:
         return source
-    return from_array(source.array, name=source.name, columns=source.columns, shape=shape, notes=source.notes)
+    found = from_array(source.array, name=source.name, columns=source.columns, shape=shape, notes=source.notes)
+    return replace(found, condition=source.condition)
 
 
 def row_shape(X: Any) -> tuple[int, ...]:
@@ -40,9 +42,12 @@ def laid_out(rows: Array, shape: tuple[int, ...]) -> Array:
     return rows.reshape(len(rows), *shape)
 
 
-def typed(values: Array, like: np.dtype[Any]) -> Array:
-    """Return floats in the float type `like`; integers (pixels) and whatever `like` is no float type for stay as they are."""
-    return values.astype(like, copy=False) if values.dtype.kind == "f" and like.kind == "f" else values
+def typed(values: Any, like: np.dtype[Any]) -> Any:
+    """Return floats in the float type `like`; integers (pixels), frames and whatever `like` is no float type for stay as they are."""
+    if not isinstance(values, np.ndarray):
+        return values
+    array = cast("Array", values)
+    return array.astype(like, copy=False) if array.dtype.kind == "f" and like.kind == "f" else array
 
 
 def read_codes(Z: Any, latent: int) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from isthmus.files import atomic_path
@@ -27,14 +28,14 @@ def _policy() -> str:
     )
 
 
-def _head(data: ReportData) -> Markup:
+def _head(title: str) -> Markup:
     return tag(
         "head",
         tag("meta", charset="utf-8"),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", http_equiv="Content-Security-Policy", content=_policy()),
         tag("meta", name="color-scheme", content="light dark"),
-        tag("title", data.title),
+        tag("title", title),
         tag("style", Markup(STYLE)),
     )
 
@@ -69,11 +70,16 @@ def html(data: ReportData) -> str:
     """
     models = sections.named(data.models)
     found = [section for make in sections.SECTIONS if (section := make(data, models))]
+    return document(data.title, _header(data, models), found)
+
+
+def document(title: str, header: Markup, found: Sequence[sections.Section]) -> str:
+    """Put a page together: its header, links to its sections, the sections, and all that makes them look and work."""
     links = tag("nav", *(tag("a", section.heading, href=f"#{section.anchor}") for section in found), aria_label="Sections")
     footer = tag("footer", "Written by isthmus. Everything on this page is in this one file; it loads nothing.")
     tail = (tag("div", class_="tip", hidden=True), tag("script", Markup(SCRIPT)))
-    body = tag("body", _header(data, models), links, tag("main", *(section.markup() for section in found)), footer, *tail)
-    return f"<!doctype html>\n{tag('html', _head(data), body, lang='en')}\n"
+    body = tag("body", header, links, tag("main", *(section.markup() for section in found)), footer, *tail)
+    return f"<!doctype html>\n{tag('html', _head(title), body, lang='en')}\n"
 
 
 def write_html(data: ReportData, path: str | Path) -> Path:
@@ -103,7 +109,11 @@ def write_html(data: ReportData, path: str | Path) -> Path:
     >>> write_html(ReportData("Digits", "", {}, {}, []), Path(tempfile.mkdtemp()) / "report.html").name
     'report.html'
     """
-    page = html(data)
+    return write_page(html(data), path)
+
+
+def write_page(page: str, path: str | Path) -> Path:
+    """Write a page into a file, whole or not at all."""
     with atomic_path(path) as temporary:
         temporary.write_text(page, encoding="utf-8", newline="\n")
     return Path(path)

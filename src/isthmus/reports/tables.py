@@ -14,7 +14,8 @@ from isthmus.tasks.evidence import Evidence
 
 LOWER = re.compile(r"error|loss|second|time|divergence|distance|perplexity|negative|\b(rmse|mse|mae|kl)\b")
 HIGHER = re.compile(
-    r"accuracy|cluster|score|likelihood|precision|recall|similarity|silhouette|r squared|\b(r2|auc|ari|nmi|ami|psnr|ssim|elbo)\b"
+    r"accuracy|cluster|score|likelihood|precision|recall|similarity|silhouette|r squared|detected|"
+    r"\b(r2|auc|auroc|ari|nmi|ami|psnr|ssim|elbo)\b"
 )
 SHOWN_COLUMNS, SHOWN_ROWS, SHOWN_SAMPLES = 40, 200, 8
 

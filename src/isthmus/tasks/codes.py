@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from isthmus.artifact import Artifact
 from isthmus.data import Source
-from isthmus.distributions import Normal
+from isthmus.distributions.posterior import variances
+from isthmus.tasks.distance import squared_errors
 from isthmus.training import decode as decode_rows
 from isthmus.training import encode as encode_rows
 from isthmus.training import in_batches, nats
@@ -32,8 +33,7 @@ def posterior(artifact: Artifact, source: Source) -> tuple[Array, Array]:
 
     def both(x: torch.Tensor) -> torch.Tensor:
         q = artifact.model.encode(x)
-        scale = q.scale if isinstance(q, Normal) else torch.zeros_like(q.mean)
-        return torch.stack([q.mean, scale], dim=1)
+        return torch.stack([q.mean, variances(q).sqrt()], dim=1)
 
     found = in_batches(both, artifact.prepare(source)).numpy()
     return found[:, 0], found[:, 1]
@@ -59,15 +59,13 @@ def score(artifact: Artifact, source: Source) -> Array:
 
 
 def errors(artifact: Artifact, source: Source) -> Array:
-    """Return the mean squared reconstruction error of every row, in scaled units, shape (n,)."""
-    return _errors(artifact, artifact.prepare(source)).numpy()
+    """Return the mean squared reconstruction error of every row, in scaled units and over what is observed, shape (n,)."""
+    rows = artifact.prepare(source)
+    return squared_errors(artifact.field, artifact.bare(reconstruct_rows(artifact.model, rows)), artifact.bare(rows)).numpy()
 
 
 def scores(artifact: Artifact, source: Source) -> Array:
     """Return `score` and `errors` of every row, shape (n, 2), float32: the rows are prepared once."""
     rows = artifact.prepare(source)
-    return torch.stack([nats(artifact.model, artifact.objective, rows), _errors(artifact, rows)], dim=1).numpy()
-
-
-def _errors(artifact: Artifact, rows: torch.Tensor) -> torch.Tensor:
-    return (reconstruct_rows(artifact.model, rows) - rows).flatten(1).square().mean(1)
+    found = squared_errors(artifact.field, artifact.bare(reconstruct_rows(artifact.model, rows)), artifact.bare(rows))
+    return torch.stack([nats(artifact.model, artifact.objective, rows), found], dim=1).numpy()

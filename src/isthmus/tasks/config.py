@@ -31,26 +31,61 @@ class Config:
     {'family': 'sparse', 'activity': 0.1}
     """
 
-    family: str | None = _setting("Model", "kind of autoencoder: linear, undercomplete, sparse, denoising or variational")
+    family: str | None = _setting("Model", "kind of autoencoder, such as undercomplete, variational or vqvae; `isthmus list` names all")
     latent: int | None = _setting("Model", "width of the code")
-    network: str | None = _setting("Model", "how encoder and decoder are built: mlp, conv or linear")
-    hidden: tuple[int, ...] | None = _setting("Model", "hidden widths of an mlp encoder, such as 256,128; the decoder mirrors them")
-    channels: tuple[int, ...] | None = _setting("Model", "channels of a conv encoder, such as 32,64; the decoder mirrors them")
+    network: str | None = _setting("Model", "how encoder and decoder are built: mlp, conv, subpixel or linear")
+    hidden: tuple[int, ...] | None = _setting(
+        "Model", "widths of the dense layers of an mlp or subpixel encoder, such as 256,128; the decoder mirrors them"
+    )
+    channels: tuple[int, ...] | None = _setting("Model", "channels of a conv or subpixel encoder, such as 32,64; the decoder mirrors them")
+    blocks: int | None = _setting("Model", "residual blocks of a subpixel encoder; the decoder has as many")
     activation: str | None = _setting("Model", "non-linearity between layers: relu, leaky_relu, elu, gelu, silu, tanh or sigmoid")
     tied: bool | None = _setting("Model", "whether the decoder uses the encoder's weights backwards")
-    likelihood: str | None = _setting("Model", "distribution of the data: gaussian, laplace, bernoulli or continuous_bernoulli")
-    likelihood_scale: float | str | None = _setting("Model", "scale of gaussian and laplace: a number, or one, per_value or predicted")
+    likelihood: str | None = _setting(
+        "Model", "distribution of the data, such as gaussian, laplace, bernoulli or logistic_mixture; `isthmus list` names all"
+    )
+    likelihood_scale: float | str | None = _setting(
+        "Model", "scale of gaussian, laplace and student_t: a number, or one, per_value or predicted; of gaussian also optimal"
+    )
+    missingness: bool | None = _setting("Model", "whether what is missing in mixed columns is to be explained too")
     scaling: str | None = _setting("Model", "how values are scaled: standard, robust, unit or none")
-    corruption: str | None = _setting("Family", "denoising: what is done to the input: gaussian, masking or salt_and_pepper")
+    corruption: str | None = _setting(
+        "Family", "denoising: what is done to the input: gaussian, masking, salt_and_pepper or, for mixed columns, hide"
+    )
     level: float | None = _setting("Family", "denoising: standard deviation of the noise (gaussian) or share of the values")
     sparsity: str | None = _setting("Family", "sparse: what keeps units silent: topk, l1 or kl")
     activity: float | None = _setting("Family", "sparse: share of units that may be active (topk) or mean activity (kl)")
-    weight: float | None = _setting("Family", "sparse: weight of the l1 or kl term")
-    beta: float | None = _setting("Family", "variational: weight of the KL term")
-    kl_warmup: int | None = _setting("Family", "variational: steps over which that weight rises")
-    free_bits: float | None = _setting("Family", "variational: nats a code unit may use before it is charged")
+    weight: float | None = _setting(
+        "Family", "weight of a term: sparse, the l1 or kl term; wae, the distance from the prior; rae, the length of the code"
+    )
+    beta: float | None = _setting(
+        "Family", "variational and its kin: weight of the KL term; tc_vae: of the total correlation; with capacity: of the distance from it"
+    )
+    kl_warmup: int | None = _setting("Family", "variational and its kin: steps over which the weight of the KL, or the capacity, rises")
+    cycles: int | None = _setting("Family", "variational: how often that rise is done again from 0")
+    free_bits: float | None = _setting("Family", "variational and its kin: nats a code unit may use before it is charged")
+    capacity: float | None = _setting("Family", "beta_vae: nats the code is held to, instead of being charged for each")
+    posterior: str | None = _setting(
+        "Family", "distribution over codes given a row: gaussian, full, laplace, planar, iaf, sphere, cube or categories"
+    )
+    prior: str | None = _setting("Family", "distribution over all codes: normal, mixture, vamp or flow")
+    components: int | None = _setting("Family", "prior mixture: Gaussians; prior vamp: pseudo-rows")
+    binarise: str | None = _setting(
+        "Family", "variational and its kin: dynamic takes values in [0, 1] as probabilities, of which each step draws zeros and ones anew"
+    )
+    adversarial: float | None = _setting("Family", "variational: weight of a critic that tells rows from rebuilt ones, 0 for none")
+    draws: int | None = _setting("Family", "iwae: codes drawn for each row and step")
+    alpha: float | None = _setting("Family", "iwae: order of Renyi's bound; 0 is the importance weighted one, 1 the ELBO")
+    codebook: int | None = _setting("Family", "vqvae: words of each codebook")
+    code_width: int | None = _setting("Family", "vqvae: code units of a word")
+    commitment: float | None = _setting("Family", "vqvae: weight of the term that keeps the encoder near the words")
+    levels: tuple[int, ...] | None = _setting("Family", "fsq: levels of a code unit, one number or one for each unit, such as 8,6,5")
+    top: int | None = _setting("Family", "ladder: code units of the upper level")
+    smoothness: float | None = _setting("Family", "rae: weight of the decoder's penalty")
+    penalty: str | None = _setting("Family", "rae: what the decoder is charged for: l2 (its weights) or gradient (its slope)")
     solver: str | None = _setting("Training", "linear: how the weights are found: closed or gradient")
     steps: int | None = _setting("Training", "optimiser steps at most")
+    seconds: float | None = _setting("Training", "time to train for at most; the learning rate falls by the share of it that is used up")
     batch: int | None = _setting("Training", "rows a step")
     learning_rate: float | None = _setting("Training", "peak learning rate")
     optimiser: str | None = _setting("Training", "rule of the steps: adam or adamw")
@@ -58,6 +93,9 @@ class Config:
     schedule: str | None = _setting("Training", "how the learning rate falls: cosine, linear or constant")
     warmup: int | None = _setting("Training", "steps over which the learning rate rises")
     clip: float | None = _setting("Training", "largest norm of the gradient")
+    average: float | None = _setting(
+        "Training", "decay of a moving average of the weights, such as 0.999, which is what is kept; 0 for the weights themselves"
+    )
     patience: int | None = _setting("Training", "evaluations without a better held-out loss before stopping")
     evaluate_every: int | None = _setting("Training", "steps between evaluations")
     held_out: float | None = _setting("Training", "share of the rows that is held out, 0 for none")

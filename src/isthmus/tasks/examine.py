@@ -14,7 +14,9 @@ import torch
 from numpy.typing import NDArray
 
 from isthmus.artifact import Artifact
-from isthmus.data import Source
+from isthmus.data import Schema, Source, to_table
+from isthmus.data.dates import DAY
+from isthmus.data.table import as_objects
 from isthmus.distributions import GeneratorNoise
 from isthmus.families import get
 from isthmus.families.table import FAMILIES
@@ -89,7 +91,13 @@ def _quiet() -> Generator[None]:
 
 
 def baselines(
-    train: Array, held_out: Array, latent: int, train_labels: Array | None = None, labels: Array | None = None, raw: str = "raw values"
+    train: Array,
+    held_out: Array,
+    latent: int,
+    train_labels: Array | None = None,
+    labels: Array | None = None,
+    raw: str = "raw values",
+    seen: Array | None = None,
 ) -> dict[str, dict[str, float]]:
     """Measure the rows themselves and scikit-learn's PCA the same way as a model.
 
@@ -103,6 +111,8 @@ def baselines(
         Known classes.
     raw : str
         What the rows themselves are called.
+    seen : array of shape (m, ...), optional
+        1 for each held-out value that counts for the error, 0 for those that do not; all count by default.
 
     Returns
     -------
@@ -114,17 +124,20 @@ def baselines(
     if labels is not None and train_labels is not None:
         found[raw] = {"code width": float(flat.shape[1]), **_with_labels(flat, train_labels, flat_held, labels)}
     if latent < min(flat.shape):
-        found["PCA"] = _pca(flat, flat_held, latent, train_labels, labels)
+        found["PCA"] = _pca(flat, flat_held, latent, train_labels, labels, seen)
     return found
 
 
-def _pca(flat: Array, flat_held: Array, latent: int, train_labels: Array | None, labels: Array | None) -> dict[str, float]:
+def _pca(
+    flat: Array, flat_held: Array, latent: int, train_labels: Array | None, labels: Array | None, seen: Array | None
+) -> dict[str, float]:
     pca = import_module("sklearn.decomposition").PCA(latent, random_state=0)
     start = time.perf_counter()
     pca.fit(flat)
     seconds = time.perf_counter() - start
     codes = pca.transform(flat_held)
-    error = float(np.square(pca.inverse_transform(codes) - flat_held).mean())
+    squares = np.square(pca.inverse_transform(codes) - flat_held)
+    error = float(squares.mean() if seen is None else ((squares * seen).sum(1) / np.maximum(seen.sum(1), 1)).mean())
     figures = {"reconstruction error": error, "code width": float(latent)}
     if labels is not None and train_labels is not None:
         figures |= _with_labels(pca.transform(flat), train_labels, codes, labels)
@@ -253,7 +266,7 @@ def _add_pictures(evidence: Evidence, artifact: Artifact, some: Source) -> None:
         evidence.clean = evidence.originals
         evidence.noisy = pictures(artifact, artifact.restore(noisy))
         evidence.denoised = pictures(artifact, artifact.restore(cleaned))
-    if artifact.model.prior is not None:
+    if artifact.model.prior is not None or artifact.density is not None:
         evidence.samples = pictures(artifact, sample(artifact, 40, mean=True))
         ends = spread(len(some), 2 * PATHS).tolist()
         pairs = list(zip(ends[: len(ends) // 2], ends[len(ends) // 2 :]))
@@ -262,12 +275,37 @@ def _add_pictures(evidence: Evidence, artifact: Artifact, some: Source) -> None:
 
 
 def _add_columns(evidence: Evidence, artifact: Artifact, held_out: Source) -> None:
+    mixed = artifact.schema.kind == "columns"
     truth = np.asarray(artifact.schema.align(held_out), dtype=np.float64)
     rebuilt = np.asarray(coding.reconstruct(artifact, held_out), dtype=np.float64)
-    squares = np.square(rebuilt - truth).mean(0)
-    variance = truth.var(0)
     names = list(artifact.schema.columns) or [f"column {i}" for i in range(truth.shape[1])]
-    shares = 1 - squares / np.where(variance > 0, variance, np.nan)
-    evidence.columns = [(name, float(np.sqrt(square)), float(share)) for name, square, share in zip(names, squares, shares)]
+    if mixed:
+        evidence.columns = _mixed_errors(artifact.schema, truth, rebuilt)
+    else:
+        squares = np.square(rebuilt - truth).mean(0)
+        variance = truth.var(0)
+        shares = 1 - squares / np.where(variance > 0, variance, np.nan)
+        evidence.columns = [(name, float(np.sqrt(square)), float(share)) for name, square, share in zip(names, squares, shares)]
     if artifact.model.prior is not None:
-        evidence.sample_rows = (names, sample(artifact, 8))
+        rows = sample(artifact, 8)
+        evidence.sample_rows = (names, as_objects(to_table(rows, artifact.schema)) if mixed else rows)
+
+
+def _mixed_errors(schema: Schema, truth: Array, rebuilt: Array) -> list[tuple[str, float, float]]:
+    """Return name, error and share explained of every column, where it is observed: of categories and booleans the share that is wrong."""
+    found: list[tuple[str, float, float]] = []
+    for j, column in enumerate(schema.used):
+        there = ~np.isnan(truth[:, j])
+        true, made = truth[there, j], rebuilt[there, j]
+        if not len(true):
+            found.append((column.name, np.nan, np.nan))
+        elif column.kind in ("category", "boolean"):
+            wrong = float((true != made).mean())
+            rest = 1 - np.unique(true, return_counts=True)[1].max() / len(true)
+            found.append((f"{column.name} (share wrong)", wrong, 1 - wrong / rest if rest else np.nan))
+        else:
+            unit = DAY if column.kind == "date" else 1.0
+            spread, error = float(np.std(true / unit)), float(np.sqrt(np.square(made / unit - true / unit).mean()))
+            name = f"{column.name} (days)" if column.kind == "date" else column.name
+            found.append((name, error, 1 - (error / spread) ** 2 if spread > 0 else np.nan))
+    return found

@@ -14,18 +14,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import mse_loss
 
 from isthmus import __version__
 from isthmus.artifact import Artifact
-from isthmus.data import Dataset, Preprocessor, Schema, Source
-from isthmus.errors import ConfigError, TrainingError
-from isthmus.families import Architecture, Recipe, get
+from isthmus.data import AnyPreprocessor, Condition, Dataset, Schema, Source, fit_preprocessor
+from isthmus.errors import ConfigError, DataError, TrainingError
+from isthmus.families import COUNTS, Architecture, Recipe, conditioned, get
 from isthmus.fields import Field
 from isthmus.models import Autoencoder
 from isthmus.nn import materialise
+from isthmus.priors.labelled import LabelledPrior
 from isthmus.tasks.choices import Choice, check, choose
 from isthmus.tasks.config import Config
+from isthmus.tasks.density import with_density
+from isthmus.tasks.distance import figures
 from isthmus.tasks.memory import total
 from isthmus.tasks.reading import digest
 from isthmus.training import Callback, History, Result, TrainingConfig, fit_linear, nats, reconstruct
@@ -35,6 +37,7 @@ from isthmus.training.engines import StepFactory, make_step
 MEASURED = 10_000
 HELD_OUT = 20_000
 PERMUTED = 1_000_000
+KEPT = 1024  # conditions of training rows that a prior draws from
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class Plan:
     warnings : list of str
         Those of the notes that ask for another choice.
     schema : Schema
-    preprocessor : Preprocessor
+    preprocessor : Preprocessor or ColumnsPreprocessor
     total : int
         Rows of the data, those held out included.
     held_out : array of int
@@ -64,7 +67,7 @@ class Plan:
     notes: list[str]
     warnings: list[str]
     schema: Schema
-    preprocessor: Preprocessor
+    preprocessor: AnyPreprocessor
     total: int
     held_out: NDArray[np.int64]
 
@@ -119,8 +122,8 @@ def usual_share(rows: int) -> float:
     return min(0.1, HELD_OUT / rows) if rows >= 20 else 0.0
 
 
-def plan(source: Source, config: Config) -> Plan:
-    """Look at the data and settle everything that can be settled before training.
+def plan(source: Source, config: Config, schema: Schema | None = None) -> Plan:
+    """Look at the data and settle everything that can be settled before training; without a `schema` it is inferred.
 
     Raises
     ------
@@ -131,12 +134,13 @@ def plan(source: Source, config: Config) -> Plan:
     """
     check(config)
     training_config(config if config.batch is not None else config.override(batch=max(1, config.devices or 1)))
-    schema = Schema.infer(source)
+    schema = schema if schema and schema.complete else Schema.infer(source, given=schema)
+    rows = schema.align(source)
     share = config.held_out if config.held_out is not None else usual_share(len(source))
     held_out = hold_out(len(source), share, config.seed or 0)
     refuse_single(len(source), len(held_out), share, config)
-    part = source.array[others(len(source), held_out)] if len(held_out) else source.array
-    preprocessor = Preprocessor.fit(part, schema, config.scaling or "auto")
+    part = rows[others(len(source), held_out)] if len(held_out) else rows
+    preprocessor = fit_preprocessor(part, schema, config.scaling or ("none" if config.likelihood in COUNTS else "auto"))
     return settle(config, source.notes, preprocessor, len(source), held_out, share)
 
 
@@ -152,7 +156,7 @@ def refuse_single(rows: int, held_out: int, share: float, config: Config) -> Non
         raise ConfigError(f"held_out ({share:g}) leaves one of {rows} rows to train with: use a smaller share")
 
 
-def settle(config: Config, notes: list[str], preprocessor: Preprocessor, rows: int, held_out: NDArray[np.int64], share: float) -> Plan:
+def settle(config: Config, notes: list[str], preprocessor: AnyPreprocessor, rows: int, held_out: NDArray[np.int64], share: float) -> Plan:
     """Choose what is left to choose once the data are known."""
     row = preprocessor.fields()[0]
     settled, choices = choose(config, row, rows - len(held_out), preprocessor.scale)
@@ -163,17 +167,39 @@ def settle(config: Config, notes: list[str], preprocessor: Preprocessor, rows: i
 
 
 def _width_note(config: Config, field: Field) -> list[str]:
-    if config.family in ("linear", "undercomplete") and (config.latent or 0) > field.width:
+    if config.family in ("linear", "undercomplete") and (config.latent or 0) > field.values:
         return [
-            f"the code ({config.latent}) is wider than a row ({field.width}): the family {config.family!r} can simply copy. "
+            f"the code ({config.latent}) is wider than a row ({field.values}): the family {config.family!r} can simply copy. "
             "Use a smaller latent, or the family 'sparse' or 'denoising'"
         ]
     return []
 
 
-def build(field: Field, config: Config) -> Recipe:
-    """Build model and objective of a settled config, weights decided by the seed alone."""
+def build(field: Field, config: Config, condition: int = 0, kept: int = 1) -> Recipe:
+    """Build model and objective of a settled config, weights decided by the seed alone.
+
+    Parameters
+    ----------
+    field : Field
+    config : Config
+    condition : int
+        Width of the condition that follows each row; 0 for none.
+    kept : int
+        Conditions of training rows that the prior keeps.
+
+    Returns
+    -------
+    model : Autoencoder
+    objective : Objective
+
+    Raises
+    ------
+    ConfigError
+        If the family does not take an option, or no condition.
+    """
     family = get(config.family or "undercomplete")
+    if condition and config.solver == "closed":
+        raise ConfigError("the closed form of the family 'linear' knows no condition: use solver='gradient', or another family")
     given = config.given()
     options = {name: given[name] for name in family.options if name in given}
     if "architecture" in family.options:
@@ -181,6 +207,8 @@ def build(field: Field, config: Config) -> Recipe:
         options["architecture"] = Architecture(**{name: given[name] for name in names})
     with torch.device("meta"):
         model, objective = family([field], **options)
+        if condition:
+            model = conditioned(model, condition, kept)
     _refuse_huge(model)
     seed = config.seed or 0
     return materialise(model, seed), materialise(objective, seed)
@@ -212,6 +240,7 @@ def fit(
     resume: bool = False,
     told: Callable[[Plan], None] | None = None,
     engine: StepFactory = make_step,
+    schema: Schema | None = None,
 ) -> Artifact:
     """Fit a model on `source`.
 
@@ -229,6 +258,8 @@ def fit(
         Called with the `Plan` before training starts.
     engine : callable
         Makes the training step.
+    schema : Schema, optional
+        What the columns are; inferred by default.
 
     Returns
     -------
@@ -244,29 +275,70 @@ def fit(
     if not isinstance(source, Source):
         from isthmus.tasks import streamed
 
-        return streamed.fit(source, config, callbacks=callbacks, checkpoint=checkpoint, resume=resume, told=told, engine=engine)
-    ready = plan(source, config or Config())
+        return streamed.fit(
+            source, config, callbacks=callbacks, checkpoint=checkpoint, resume=resume, told=told, engine=engine, schema=schema
+        )
+    schema = schema if schema and schema.complete else Schema.infer(source, given=schema)
+    source = schema.coded(source)
+    ready = plan(source, config or Config(), schema)
     artifact = untrained(source, ready)
     if told:
         told(ready)
     parts = {"train": ready.training, "held": ready.held_out}
-    rows = {name: torch.as_tensor(ready.preprocessor.transform(source.array[index])) for name, index in parts.items() if len(index)}
+    rows = {name: _rows(artifact, ready, source.take(index)) for name, index in parts.items() if len(index)}
+    begin(artifact, rows)
     train = partial(_train, artifact, ready, rows, callbacks, checkpoint, resume, engine)
-    return trained(artifact, rows.get("held", rows["train"]), train)
+    fitted = trained(artifact, rows.get("held", rows["train"]), train)
+    return fitted if artifact.condition else with_density(fitted, rows["train"], rows.get("held"))
+
+
+def begin(artifact: Artifact, rows: dict[str, Tensor]) -> None:
+    """Let likelihood and prior begin from the rows "train", or refuse them and, where there are some, "held"."""
+    for name in ("held", "train"):
+        if name in rows:
+            artifact.model.likelihood.begin(rows[name])
+    if artifact.model.prior is not None and not artifact.condition:
+        artifact.model.prior.begin(rows["train"])
+
+
+def _rows(artifact: Artifact, ready: Plan, part: Source) -> Tensor:
+    """Return rows as the model sees them."""
+    return artifact.beside(torch.as_tensor(ready.preprocessor.transform(part.array)), part.condition)
 
 
 def untrained(source: Source, ready: Plan) -> Artifact:
     """Return the artifact of a plan before any training; warns of a code that can simply copy."""
-    return start(ready, source.name, digest(source))
+    known_by = digest(Source(ready.schema.kind, ready.schema.align(source)))
+    if source.condition is None:
+        return start(ready, source.name, known_by)
+    condition = Condition.fit(source.condition)
+    found = condition.transform(source.condition, len(source))
+    kept = np.random.default_rng(ready.config.seed or 0).permutation(len(found))[:KEPT]
+    artifact = start(ready, source.name, known_by, condition, len(kept))
+    if isinstance(artifact.model.prior, LabelledPrior):
+        artifact.model.prior.conditions.copy_(torch.from_numpy(found[kept]))  # pyright: ignore[reportUnknownMemberType]
+    return artifact
 
 
-def start(ready: Plan, name: str, known_by: str) -> Artifact:
-    """Return the artifact of a plan for the data `name`, recognised by the digest `known_by`, before any training."""
+def start(ready: Plan, name: str, known_by: str, condition: Condition | None = None, kept: int = 1) -> Artifact:
+    """Return the artifact of a plan for the data `name`, recognised by the digest `known_by`, before any training.
+
+    Raises
+    ------
+    DataError
+        If the family needs a condition and there is none.
+    """
+    if condition is None and get(ready.config.family or "undercomplete").conditional:
+        raise DataError(
+            f"the family {ready.config.family!r} needs the class of each row, or columns beside it, in memory: give y in Python, or "
+            "--condition on the command line; the same without a condition is the family 'vae'"
+        )
     for note in ready.warnings:
         warnings.warn(note, stacklevel=4)
-    model, objective = build(ready.preprocessor.fields()[0], ready.config)
+    model, objective = build(ready.preprocessor.fields()[0], ready.config, condition.width if condition else 0, kept)
     facts: dict[str, Any] = {"isthmus": __version__, "data": name, "rows": ready.total, "digest": known_by}
     facts |= {"training rows": ready.total - len(ready.held_out), "held-out rows": len(ready.held_out), "notes": ready.notes}
+    facts |= {"condition": condition.to_json()} if condition else {}
     return Artifact(model, objective, ready.schema, ready.preprocessor, ready.config.to_json(), facts=facts)
 
 
@@ -330,11 +402,10 @@ def _finish(artifact: Artifact, result: Result, rows: Tensor) -> Artifact:
     artifact.objective.cpu().eval()
     artifact.history = result.history
     sample = rows[:MEASURED]
-    error = mse_loss(reconstruct(artifact.model, sample), sample)
-    spread = sample.var(0, correction=0).mean()
+    error, explained = figures(artifact.field, artifact.bare(reconstruct(artifact.model, sample)), artifact.bare(sample))
     artifact.facts["figures"] = {
-        "mean squared error (scaled units)": float(error),
-        "share of variance explained": float(1 - error / spread) if spread > 0 else 0.0,
+        "mean squared error (scaled units)": error,
+        "share of variance explained": explained,
         "log likelihood, nats per row": float(nats(artifact.model, artifact.objective, sample).mean()),
     }
     artifact.facts["training"] = {"stopped": result.stopped, "steps": result.steps, "kept step": result.best_step}

@@ -14,6 +14,7 @@ from isthmus.artifact import Artifact
 from isthmus.data import Source
 from isthmus.errors import ConfigError, DataError, TrainingError
 from isthmus.tasks.config import Config
+from isthmus.tasks.density import with_density
 from isthmus.tasks.fit import Plan, plan, solved, trained, training_config, untrained
 from isthmus.training import Callback, Result, fit_linear
 from isthmus.training import fit_many as train
@@ -35,7 +36,8 @@ class _Piece:
     def finish(self, run: Callable[[], Result]) -> Found:
         """Return the fitted model, or the error that `run` raised, which holds the best model so far."""
         try:
-            return trained(self.artifact, self.rows.get("held", self.rows["train"]), run)
+            fitted = trained(self.artifact, self.rows.get("held", self.rows["train"]), run)
+            return with_density(fitted, self.rows["train"], self.rows.get("held"))
         except TrainingError as error:
             return error
 
@@ -146,6 +148,8 @@ def _pieces(pairs: Sequence[tuple[Source, Config]], names: Sequence[str]) -> lis
     pieces: list[_Piece] = []
     kept: dict[tuple[object, ...], dict[str, Tensor]] = {}
     for number, (source, config) in enumerate(pairs):
+        if source.condition is not None:
+            raise ConfigError(f"{names[number]}: models with a condition are fitted one by one, with isthmus.fit")
         ready = _plan(source, config, names[number])
         key = (id(source), ready.config.seed, ready.config.held_out, ready.config.scaling)
         if key not in kept:
@@ -163,7 +167,8 @@ def _plan(source: Source, config: Config, name: str) -> Plan:
 
 def _rows(source: Source, ready: Plan) -> dict[str, Tensor]:
     parts = {"train": ready.training, "held": ready.held_out}
-    return {name: torch.as_tensor(ready.preprocessor.transform(source.array[index])) for name, index in parts.items() if len(index)}
+    rows = ready.schema.align(source)
+    return {name: torch.as_tensor(ready.preprocessor.transform(rows[index])) for name, index in parts.items() if len(index)}
 
 
 def _train(pieces: Sequence[_Piece], watched: Sequence[Sequence[Callback]], session: _Session, workers: int | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import prod
 from pathlib import Path
@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from isthmus.data import Dataset, Schema, Source, open_dataset, read
+from isthmus.data.checks import GapsError
 from isthmus.data.dataset import ARROW, PARQUET
 from isthmus.errors import ConfigError
+from isthmus.tasks.conditions import columns_of, known_columns, with_condition
 from isthmus.tasks.labels import read_names
 from isthmus.tasks.memory import free
 from isthmus.tasks.reading import SUBSETS, read_for
@@ -23,7 +25,9 @@ STREAMABLE = (*PARQUET, *ARROW, ".npy")
 DENSEST = 100
 
 
-def open_data(path: str | Path, stream: str = "auto", ids: str | None = None, **options: Any) -> Source | Dataset:
+def open_data(
+    path: str | Path, stream: str = "auto", ids: str | None = None, condition: Sequence[str] | None = None, **options: Any
+) -> Source | Dataset:
     """Open data to fit a model on.
 
     Parameters
@@ -34,6 +38,8 @@ def open_data(path: str | Path, stream: str = "auto", ids: str | None = None, **
         third of the free memory.
     ids : str, optional
         Column with the rows' names, which is no feature.
+    condition : sequence of str, optional
+        Columns with what conditional models are told of each row, or one file with it; such rows are not streamed.
     **options
         Those of `isthmus.read`.
 
@@ -42,6 +48,10 @@ def open_data(path: str | Path, stream: str = "auto", ids: str | None = None, **
     Source or Dataset
     """
     path = Path(path).expanduser()
+    if condition:
+        dropped = (*_names(options.get("drop")), *columns_of(condition), *([ids] if ids else []))
+        options["drop"] = dropped or None
+        return with_condition(read(path, **options), path, condition)
     if streams(path, stream, ids, options):
         return _dataset(path, ids, options)
     if _only_streamed(path):
@@ -57,6 +67,7 @@ def open_for(
     fitted: Mapping[str, Any] | None = None,
     stream: str = "auto",
     ids: str | None = None,
+    condition: Sequence[str] | None = None,
     **options: Any,
 ) -> Source | Dataset:
     """Open data for a model fitted on rows of `schema`: its columns, its pictures' size and colour.
@@ -70,6 +81,8 @@ def open_for(
     stream : {"auto", "always", "never"}
     ids : str, optional
         Column with the rows' names, which are written beside the results.
+    condition : sequence of str, optional
+        Columns, or one file, with the conditions of the rows; the columns of the data fitted on by default.
     **options
         Further options of `isthmus.read`; they win.
 
@@ -79,17 +92,21 @@ def open_for(
     """
     path = Path(path).expanduser()
     wanted = {**_wanted(schema, path, fitted or {}), **options}
+    condition = condition or known_columns(fitted)
+    if condition:
+        source = with_condition(read_for(schema, path, fitted, **options), path, condition)
+        return source if ids is None else replace(source, ids=read_names(path, ids, len(source)))
     if streams(path, stream, ids, wanted):
-        return _dataset(path, ids, wanted)
+        return _dataset(path, ids, wanted).coded(schema)
     if _only_streamed(path):
-        return gathered(_dataset(path, ids, wanted))
+        return gathered(_dataset(path, ids, wanted).coded(schema))
     source = read_for(schema, path, fitted, **options)
     return source if ids is None else replace(source, ids=read_names(path, ids, len(source)))
 
 
 def _wanted(schema: Schema, path: Path, fitted: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options that give a dataset the rows of the schema."""
-    if schema.kind == "table":
+    if schema.kind != "pictures":
         return {"columns": schema.columns} if schema.columns else {name: fitted[name] for name in SUBSETS if fitted.get(name)}
     height, width, channels = schema.shape
     if path.is_dir() and not _only_streamed(path):
@@ -140,10 +157,17 @@ def _dataset(path: Path, ids: str | None, options: Mapping[str, Any]) -> Dataset
 
 def gathered(dataset: Dataset) -> Source:
     """Return all rows of a dataset in memory."""
-    blocks = list(dataset.blocks())
+    try:
+        blocks = list(dataset.blocks())
+    except GapsError:
+        if dataset.with_gaps() is dataset:
+            raise
+        return gathered(dataset.with_gaps())
     array = np.concatenate([block.array for block in blocks]) if blocks else np.empty((0, *dataset.shape), dataset.dtype)
     ids = tuple(name for block in blocks for name in block.ids)
-    return Source(dataset.kind, array, dataset.columns, ids, list(dataset.notes), dataset.name)
+    # Texts keep their numbers from block to block, so those of the last one are those of all.
+    words = dict(blocks[-1].vocabularies) if blocks else {}
+    return Source(dataset.kind, array, dataset.columns, ids, list(dataset.notes), dataset.name, dataset.types, words)
 
 
 def _names(value: Any) -> tuple[Any, ...]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from isthmus.artifact import Artifact
 from isthmus.artifact.files import pack
-from isthmus.data import Dataset, Source
+from isthmus.data import Dataset, Source, to_table
 from isthmus.data import write as write_array
 from isthmus.data.append import Appender, Head, Ids, append
 from isthmus.data.parts import Parts, part_size
@@ -125,7 +125,7 @@ class _Job:
         size = BLOCK_BYTES // (4 * max(prod(self.shape), prod(self.artifact.schema.shape)))
         return max(1, min(BLOCK, size // 4096 * 4096 or size))
 
-    def made(self, rows: range) -> Generator[tuple[Array, Ids]]:
+    def made(self, rows: range) -> Generator[tuple[Any, Ids]]:
         """Yield values and names of the rows, block by block."""
         place = rows.start
         for source in _blocks(self.data, rows, self.block):
@@ -133,7 +133,8 @@ class _Job:
             if self.what == "scores":
                 self.summary.add(found, place, source.ids)
             place += len(source)
-            yield found, _typed(source.ids, self.data) if self.ids else ()
+            mixed = self.what == "reconstructions" and self.artifact.schema.kind == "columns"
+            yield to_table(found, self.artifact.schema) if mixed else found, _typed(source.ids, self.data) if self.ids else ()
             self.watch(place)
 
     def fill(self, table: Appender, rows: range) -> None:
@@ -254,7 +255,9 @@ def _look_again(summary: Summary, parts: Parts, number: int) -> None:
 def _known_by(data: Source | Dataset) -> str:
     if not isinstance(data, Source):
         return data.fingerprint()
-    found = hashlib.sha256(json.dumps([data.columns, data.ids, data.array.shape, str(data.array.dtype)]).encode())
+    facts = [data.columns, data.ids, data.array.shape, str(data.array.dtype)]
+    words = [data.types, {name: list(known) for name, known in data.vocabularies.items()}] if data.types else []
+    found = hashlib.sha256(json.dumps([*facts, *words]).encode())
     for rows in row_blocks(len(data), data.array[:1].nbytes):
         found.update(np.ascontiguousarray(data.array[rows]).data)
     return found.hexdigest()[:16]

@@ -42,7 +42,9 @@ def read_for(schema: Schema, path: str | Path, fitted: Mapping[str, Any] | None 
         If the data cannot be read, or columns are missing.
     """
     path = Path(path).expanduser()
-    if schema.kind == "table" and schema.columns:
+    if schema.kind == "columns" and path.suffix.lower() in (".npy", ".npz"):
+        return read(path, **{name: fitted[name] for name in SUBSETS if fitted and fitted.get(name)}, **options)
+    if schema.kind != "pictures" and schema.columns:
         return _read(path, {"columns": schema.columns, **options})
     if path.suffix.lower() in ARRAYS and not path.is_dir():
         return _read_array(schema, path, fitted or {}, options)

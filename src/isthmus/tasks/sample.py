@@ -10,25 +10,34 @@ from numpy.typing import NDArray
 
 from isthmus.artifact import Artifact
 from isthmus.data import Dataset, Source
-from isthmus.distributions import GeneratorNoise
+from isthmus.distributions import GeneratorNoise, Noise
 from isthmus.errors import ConfigError, DataError
+from isthmus.priors.labelled import LabelledPrior
 from isthmus.tasks import codes as coding
+from isthmus.tasks.density import chosen_density
+from isthmus.tasks.geodesic import geodesic
 from isthmus.training import decode
 
 Array = NDArray[Any]
+WAYS = ("line", "sphere", "decoder")
 
 
-def sample(artifact: Artifact, rows: int, *, seed: int = 0, mean: bool = False) -> Array:
-    """Draw new rows: a code from the prior, then a row from the decoder's distribution.
+def sample(artifact: Artifact, rows: int, *, seed: int = 0, mean: bool = False, density: str = "auto", condition: Any = None) -> Array:
+    """Draw new rows: a code, then a row from the decoder's distribution.
 
     Parameters
     ----------
     artifact : Artifact
-        Of a family with a prior.
+        Of any family.
     rows : int
     seed : int
     mean : bool
         Return the mean of the decoder's distribution instead of a draw from it: smoother than data are.
+    density : {"auto", "prior", "ex_post"}
+        Where codes come from: the model's prior, or a mixture of Gaussians fitted to its codes after training. "auto" takes the one
+        that gives codes of held-out rows the higher likelihood; `isthmus.tasks.density.chosen_density` tells which.
+    condition : array-like of shape (rows,) or (rows, c), or one value, optional
+        Of conditional models: the class of each row that is drawn, or of all of them; those of training rows by default.
 
     Returns
     -------
@@ -38,20 +47,40 @@ def sample(artifact: Artifact, rows: int, *, seed: int = 0, mean: bool = False) 
     Raises
     ------
     ConfigError
-        If the family has no prior, or `rows` is not positive.
+        If the model has no such density, or `rows` is not positive.
+
+    References
+    ----------
+    Ghosh et al., "From variational to deterministic autoencoders", ICLR 2020, section 4.
     """
-    prior = artifact.model.prior
-    if prior is None:
-        raise ConfigError(f"the family {artifact.family!r} has no distribution over codes to sample from: fit the family 'variational'")
     if rows < 1:
         raise ConfigError(f"the number of samples must be at least 1, not {rows}")
     noise = GeneratorNoise(torch.Generator().manual_seed(seed))
-    drawn = decode(artifact.model, prior.sample(rows, noise), None if mean else lambda p: p.sample(noise))
-    return artifact.restore(drawn)
+    with torch.no_grad():
+        drawn_from = chosen_density(artifact, density)[1]
+        codes = drawn_from.sample(rows, noise) if condition is None else _given(artifact, drawn_from, rows, condition, noise)
+    drawn = decode(artifact.model, codes, None if mean else lambda p: p.sample(noise))
+    return artifact.restore(drawn, within=True)
+
+
+def _given(artifact: Artifact, density: object, rows: int, condition: Any, noise: Noise) -> torch.Tensor:
+    """Draw codes for given conditions."""
+    known = artifact.condition
+    if known is None or not isinstance(density, LabelledPrior):
+        raise ConfigError(
+            f"the model of the family {artifact.family!r} knows no condition to draw for: fit with y, such as conditional_vae"
+        )
+    values = [condition] * rows if np.ndim(condition) == 0 else condition
+    return density.given(torch.from_numpy(known.transform(values, rows)), noise)  # pyright: ignore[reportUnknownMemberType]
 
 
 def interpolate(
-    artifact: Artifact, source: Source | Dataset, pairs: list[tuple[int, int]], steps: int = 8, spherical: bool = False
+    artifact: Artifact,
+    source: Source | Dataset,
+    pairs: list[tuple[int, int]],
+    steps: int = 8,
+    spherical: bool = False,
+    along: str | None = None,
 ) -> Array:
     """Go from row to row through the code and decode on the way.
 
@@ -64,7 +93,9 @@ def interpolate(
     steps : int
         Codes on each path, both ends included; at least 2.
     spherical : bool
-        Along a great circle with the length blended, instead of a straight line.
+        Short for ``along="sphere"``.
+    along : {"line", "sphere", "decoder"}, optional
+        A straight line; a great circle with the length blended; or the decoder's geometry, with even steps in the data.
 
     Returns
     -------
@@ -75,8 +106,11 @@ def interpolate(
     DataError
         If a row number is not there.
     ConfigError
-        If `steps` is below 2.
+        If `steps` is below 2, or `along` is unknown.
     """
+    way = along or ("sphere" if spherical else "line")
+    if way not in WAYS:
+        raise ConfigError(f"along must be one of {', '.join(WAYS)}, not {way!r}")
     if steps < 2:
         raise ConfigError(f"steps must be at least 2, not {steps}")
     wrong = sorted({row for pair in pairs for row in pair if not 0 <= row < len(source)})
@@ -86,7 +120,11 @@ def interpolate(
         raise DataError(f"{source.name} has rows 0 to {len(source) - 1}; there is no row {', '.join(map(str, wrong))}")
     used = sorted({row for pair in pairs for row in pair})
     found = dict(zip(used, coding.encode(artifact, source.take(np.asarray(used)))))
-    paths = np.stack([path(found[a], found[b], steps, spherical) for a, b in pairs])
+    if way == "decoder":
+        starts, ends = (np.stack([found[pair[side]] for pair in pairs]) for side in (0, 1))
+        paths = geodesic(artifact.model, starts, ends, steps)
+    else:
+        paths = np.stack([path(found[a], found[b], steps, way == "sphere") for a, b in pairs])
     decoded = coding.decode(artifact, paths.reshape(-1, paths.shape[-1]))
     return decoded.reshape(len(pairs), steps, *decoded.shape[1:])
 

@@ -13,10 +13,12 @@ from torch import Tensor
 
 from isthmus.artifact import Artifact
 from isthmus.data import Dataset, Schema, Stream
+from isthmus.data.checks import GapsError
 from isthmus.errors import ConfigError, DataError
 from isthmus.tasks.choices import check
 from isthmus.tasks.config import Config
-from isthmus.tasks.fit import MEASURED, Plan, hold_out, refuse_single, settle, solved, start, trained, training_config, usual_share
+from isthmus.tasks.density import with_density
+from isthmus.tasks.fit import MEASURED, Plan, begin, hold_out, refuse_single, settle, solved, start, trained, training_config, usual_share
 from isthmus.tasks.memory import free
 from isthmus.tasks.survey import Survey, Watch, survey
 from isthmus.training import Callback, Result, fit_linear_moments
@@ -38,10 +40,12 @@ def fit(
     engine: StepFactory = make_step,
     watch: Watch | None = None,
     buffer: int = BUFFER,
+    schema: Schema | None = None,
 ) -> Artifact:
     """Fit a model on `dataset` without holding it in memory.
 
-    One pass measures the rows for the scaling and takes the held-out ones aside; the linear family is solved by that pass alone.
+    One pass measures the rows for the scaling and takes the held-out ones aside; the linear family is solved by that pass alone. Of
+    mixed columns a pass before finds out what they are, and which categories there are.
     Training then reads the rows in an order shuffled anew each epoch. The settings are chosen by the same rules as for data in
     memory, but the held-out rows must fit into memory: where nothing is said they are a tenth, 20,000 or 64 MB of rows, whichever is least.
 
@@ -63,6 +67,8 @@ def fit(
         Called with the number of rows that the first pass has read.
     buffer : int
         Bytes of the buffer in which rows are shuffled.
+    schema : Schema, optional
+        What mixed columns are; inferred in a pass of its own by default.
 
     Returns
     -------
@@ -76,15 +82,25 @@ def fit(
     TrainingError
         If training diverges; ``error.artifact`` then holds the best model so far, or None.
     """
-    ready, found = plan(dataset, config or Config(), watch)
+    dataset, schema = known(dataset, schema)
+    try:
+        ready, found = plan(dataset, config or Config(), watch, schema)
+    except GapsError:
+        if dataset.kind != "table" or dataset.with_gaps() is dataset:
+            raise
+        dataset, schema = known(dataset.with_gaps(), None)
+        ready, found = plan(dataset, config or Config(), watch, schema)
     artifact = start(ready, dataset.name, found.known_by)
     artifact.facts["fingerprint"] = dataset.fingerprint()
     if told:
         told(ready)
     held, some = (torch.from_numpy(ready.preprocessor.transform(part)) for part in (found.held_out, found.some))  # pyright: ignore[reportUnknownMemberType]
     rows = {"train": some, **({"held": held} if len(held) else {})}
+    begin(artifact, rows)
     if ready.config.solver == "closed":
-        return trained(artifact, rows.get("held", some), partial(_closed, artifact, found, ready, rows))
+        return with_density(
+            trained(artifact, rows.get("held", some), partial(_closed, artifact, found, ready, rows)), some, rows.get("held")
+        )
     run = partial(
         train,
         artifact.model,
@@ -97,10 +113,19 @@ def fit(
         resume=resume,
         engine=engine,
     )
-    return trained(artifact, rows.get("held", some), run)
+    return with_density(trained(artifact, rows.get("held", some), run), some, rows.get("held"))
 
 
-def plan(dataset: Dataset, config: Config, watch: Watch | None = None) -> tuple[Plan, Survey]:
+def known(dataset: Dataset, schema: Schema | None) -> tuple[Dataset, Schema]:
+    """Return a dataset as its schema takes it, and that schema, which is inferred from mixed columns if there is none."""
+    if (schema is None and dataset.kind == "columns") or (schema and not schema.complete):
+        schema = Schema.infer(dataset.with_gaps().blocks(), given=schema)
+    if schema is None:
+        return dataset, Schema(dataset.kind, dataset.columns, dataset.shape, dataset.dtype.name)
+    return dataset.coded(schema), schema
+
+
+def plan(dataset: Dataset, config: Config, watch: Watch | None = None, schema: Schema | None = None) -> tuple[Plan, Survey]:
     """Read the data once and settle everything that can be settled before training.
 
     Parameters
@@ -109,6 +134,8 @@ def plan(dataset: Dataset, config: Config, watch: Watch | None = None) -> tuple[
     config : Config
     watch : callable, optional
         Called with the number of rows read so far.
+    schema : Schema, optional
+        What mixed columns are; inferred by default.
 
     Returns
     -------
@@ -123,6 +150,7 @@ def plan(dataset: Dataset, config: Config, watch: Watch | None = None) -> tuple[
     ConfigError
         If a setting does not fit.
     """
+    dataset, schema = known(dataset, schema)
     check(config)
     training_config(config if config.batch is not None else config.override(batch=max(1, config.devices or 1)))
     rows, row_bytes = len(dataset), 4 * prod(dataset.shape)
@@ -132,10 +160,9 @@ def plan(dataset: Dataset, config: Config, watch: Watch | None = None) -> tuple[
     held_out = hold_out(rows, share, config.seed or 0)
     refuse_single(rows, len(held_out), share, config)
     _refuse_wide(len(held_out), row_bytes, share)
-    solved_directly = config.family == "linear" and config.solver != "gradient"
+    solved_directly = config.family == "linear" and config.solver != "gradient" and dataset.kind != "columns"
     if solved_directly:
         _refuse_square(prod(dataset.shape))
-    schema = Schema(dataset.kind, dataset.columns, dataset.shape, dataset.dtype.name)
     some = max(1, min(MEASURED, HELD_BYTES // row_bytes))
     found = survey(dataset, schema, config.scaling or "auto", held_out, some, solved_directly, watch)
     notes = [*dataset.notes, _note(dataset, len(held_out))]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.data import Dataset, Preprocessor, Schema
+from isthmus.data import AnyPreprocessor, Dataset, Preprocessor, Schema, fit_preprocessor
 from isthmus.tasks.reading import SAMPLED, digest_of
 
 Array = NDArray[Any]
@@ -23,7 +23,7 @@ class Survey:
 
     Attributes
     ----------
-    preprocessor : Preprocessor
+    preprocessor : Preprocessor or ColumnsPreprocessor
         Fitted on the rows to train with.
     held_out : array of shape (m, \\*shape)
         The rows held out, in the data's own units.
@@ -35,7 +35,7 @@ class Survey:
         Mean of the scaled training rows and sum of the products of their differences from it, float64.
     """
 
-    preprocessor: Preprocessor
+    preprocessor: AnyPreprocessor
     held_out: Array
     some: Array
     known_by: str
@@ -93,11 +93,16 @@ def survey(
             if watch:
                 watch(place)
 
-    preprocessor = Preprocessor.fit_blocks(training_rows(), schema, scale)
+    preprocessor = fit_preprocessor(training_rows(), schema, scale)
     empty = np.empty((0, *dataset.shape), dataset.dtype)
     found = np.concatenate([empty, *kept.rows]), np.concatenate([empty, *first])
     known_by = digest_of((len(dataset), *dataset.shape), dataset.dtype, np.concatenate([empty, *known.rows]))
-    return Survey(preprocessor, *found, known_by, *(products.scaled(preprocessor) if products else (None, None)))
+    return Survey(
+        preprocessor,
+        *found,
+        known_by,
+        *(products.scaled(preprocessor) if products and isinstance(preprocessor, Preprocessor) else (None, None)),
+    )
 
 
 class _Picked:
