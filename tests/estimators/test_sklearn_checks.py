@@ -9,7 +9,21 @@ import sys
 import sklearn.utils.estimator_checks as checks
 
 import isthmus
+from isthmus.estimators import kin
 
+# All but ConditionalVAE, which needs y wherever it gets rows.
+KIN = [
+    "BetaVAE",
+    "FSQAutoencoder",
+    "HypersphericalVAE",
+    "ImportanceWeightedAutoencoder",
+    "LadderVAE",
+    "RegularisedAutoencoder",
+    "TotalCorrelationVAE",
+    "VQVAE",
+    "VampVAE",
+    "WassersteinAutoencoder",
+]
 ESTIMATORS = [
     isthmus.LinearAutoencoder(),
     isthmus.LinearAutoencoder(solver="gradient", steps=30),
@@ -19,6 +33,7 @@ ESTIMATORS = [
     isthmus.VariationalAutoencoder(steps=30),
     isthmus.IsthmusImputer(steps=5),
     isthmus.IsthmusImputer(steps=5, add_indicator=True, keep_empty_features=True),
+    *(getattr(kin, name)(steps=20) for name in KIN),
 ]
 
 
