@@ -6,6 +6,10 @@ import os
 from collections.abc import Generator
 from pathlib import Path
 
+# Processes that share the tests share the cores too: one thread each, set before anything makes threads.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 
