@@ -96,4 +96,6 @@ def test_several_columns_and_numbers_are_a_condition(good, refused, files, tmp_p
     assert strong[:, -1].mean() > weak[:, -1].mean() + 50, "more alcohol, more proline, within the class"
     assert "the condition has 1 columns" in refused("sample", "model", "--condition", "class_0", "--out", "new.csv")
     assert "'much' is none" in refused("sample", "model", "--condition", "class_0,much", "--out", "new.csv")
-    assert "knows no condition: use --solver gradient" in refused("fit", data, "--family", "linear", "--condition", "cultivar", "--out", "pca")
+    assert "knows no condition: use --solver gradient" in refused(
+        "fit", data, "--family", "linear", "--condition", "cultivar", "--out", "pca"
+    )

@@ -23,7 +23,9 @@ from isthmus.likelihoods import (
     Gaussian,
     Laplace,
     Multinomial,
+    NegativeBinomial,
     PixelLevels,
+    Poisson,
     StudentT,
 )
 from isthmus.nn import FillingEncoder, TeamDecoder, materialise
@@ -65,6 +67,8 @@ OTHERS = [
     DiscretisedLogistic((2, 2, 1), mixtures=2),
     PixelLevels((2, 2, 1), levels=4),
     Multinomial((3,)),
+    NegativeBinomial((3,)),
+    Poisson((3,)),
     MixtureDensity(3, 2),
     Laplace((3,), 0.25),
     StudentT((3,), "per_value"),

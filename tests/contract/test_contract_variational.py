@@ -314,7 +314,7 @@ def test_rows_are_drawn_for_a_wanted_class_and_classes_found_by_bayes(tmp_path: 
     assert np.isfinite(sample(again, 5)).all()
 
 
-@pytest.mark.parametrize("family", [name for name in FAMILIES if name not in ("vamp", "linear")])
+@pytest.mark.parametrize("family", [name for name in FAMILIES if name != "linear"])
 @pytest.mark.parametrize("field", [UNIT, PICTURE], ids=["vectors", "pictures"])
 def test_every_family_takes_a_condition(family: str, field: Field) -> None:
     settings = {"network": "conv"} if field is PICTURE else {}
@@ -336,6 +336,16 @@ def test_points_beside_a_condition_have_no_posterior_to_measure(family: str) -> 
     fitted = fit(labelled(), Config(family=family, latent=2, **QUICK))
     with pytest.raises(ConfigError, match="is a function of the row"):
         evaluate(fitted, labelled())
+
+
+def test_codes_and_conditions_are_drawn_together_where_there_is_no_prior() -> None:
+    fitted = fit(labelled(), Config(family="rae", latent=2, steps=300, seed=0, device="cpu"))
+    drawn = sample(fitted, 300, seed=1, mean=True)
+    middle = drawn.mean(1)
+    assert (np.abs(middle[:, None] - [0, 2, 4]).min(1) < 0.7).mean() > 0.9, "rows of the three classes, not of mixed ones"
+    assert set(np.rint(middle / 2).astype(int).tolist()) == {0, 1, 2}
+    with pytest.raises(ConfigError, match="no rows are drawn for a condition"):
+        sample(fitted, 3, condition="a")
 
 
 def test_a_bound_of_many_draws_keeps_its_gradient_beside_a_condition() -> None:
@@ -364,8 +374,14 @@ def test_a_condition_needs_networks_of_its_own() -> None:
     tied = get("vae")([UNIT], architecture=Architecture(tied=True), likelihood_scale=1.0)[0]
     with pytest.raises(ConfigError, match="leave tied out"):
         conditioned(tied, 2)
-    with pytest.raises(ConfigError, match="the VampPrior does not go with a condition"):
-        conditioned(get("vamp")([UNIT])[0], 2)
+
+
+def test_pseudo_rows_begin_with_the_conditions_of_rows(tmp_path: Path) -> None:
+    fitted = fit(labelled(), Config(family="vamp", latent=2, components=6, steps=300, seed=0, device="cpu"))
+    again = Artifact.load(fitted.save(tmp_path / "model"))
+    assert again.model.prior.inner.rows.shape == (6, 4 + 3)
+    for place, name in enumerate("abc"):
+        assert abs(sample(again, 200, condition=name, seed=1).mean() - 2 * place) < 0.6
 
 
 # Likelihoods

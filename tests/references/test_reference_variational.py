@@ -305,3 +305,14 @@ def test_optimal_scale_is_the_best_one() -> None:
     for _ in range(600):
         likelihood(h).nats(x)
     assert float(likelihood.eval()(h).nats(x).mean()) == pytest.approx(float(found), abs=1e-4)
+
+
+def test_a_learned_scale_begins_at_the_spread_of_rows_that_are_not_standardised() -> None:
+    rows = numbers(500, 3) * torch.tensor([0.1, 1.0, 0.0])
+    each = materialise(GaussianLikelihood((3,), "per_value"), 0).double()
+    each.begin(rows)
+    close(each.log_scale[:1], rows[:, 0].std(correction=0).log())
+    assert each.log_scale[1:].tolist() == [0.0, 0.0], "standardised values and constant ones keep 1"
+    one = materialise(GaussianLikelihood((3,), "one"), 0).double()
+    one.begin(0.2 * rows)
+    close(one.log_scale, 0.5 * (0.2 * rows).var(0, correction=0).mean().log())

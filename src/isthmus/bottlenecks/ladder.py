@@ -18,7 +18,7 @@ WIDEST = 3.0  # of the log scales of p(z1 | z2): a unit that says nothing of the
 
 @register("bottleneck.ladder")
 class Ladder(Bottleneck):
-    r"""Two levels of codes, :math:`q(z_2|x)\,q(z_1|x,z_2)`; the lower one merges the row's evidence with :math:`p(z_1|z_2)`.
+    r"""Two levels of codes, :math:`q(z_2|x)\,q(z_1|x,z_2)`; the lower one merges the row's evidence with what the upper one says.
 
     ::
 

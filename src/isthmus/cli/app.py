@@ -13,7 +13,7 @@ from isthmus import __version__
 from isthmus.cli.detect import detect
 from isthmus.cli.flags import parse_reading, parse_settings, with_settings
 from isthmus.cli.impute import impute
-from isthmus.cli.kit import Condition, names, wanted
+from isthmus.cli.kit import Condition, enlarged, names, wanted
 from isthmus.cli.many import fit_many
 from isthmus.cli.measuring import density, evaluate, quality
 from isthmus.cli.monitor import monitor
@@ -200,7 +200,8 @@ def _write_rows(artifact: Artifact, path: Path, rows: Any) -> None:
     from isthmus.data import to_table, write
 
     mixed = artifact.schema.kind == "columns"
-    written = write(path, to_table(rows, artifact.schema)) if mixed else write(path, rows, columns=artifact.schema.columns or None)
+    content = to_table(rows, artifact.schema) if mixed else enlarged(path, artifact, rows)
+    written = write(path, content, columns=None if mixed else artifact.schema.columns or None)
     _say(f"wrote {written} ({' x '.join(map(str, rows.shape))})")
 
 

@@ -204,6 +204,9 @@ def catalogue() -> dict[str, dict[str, str]]:
     }
 
 
+_NAMES = ("Bernoulli", "Beta", "Gaussian", "Kumaraswamy", "Laplace", "Poisson", "Renyi", "VampPrior")
+
+
 def without_formulas(name: str, line: str) -> str:
     """Return a line of the catalogue for a terminal.
 
@@ -214,5 +217,8 @@ def without_formulas(name: str, line: str) -> str:
     """
     if line.startswith(":math:"):
         return name.replace("_", " ")
-    text = re.sub(r"\s+([,.])", r"\1", re.sub(r"\s*:math:`[^`]*`", "", line).replace("``", "")).rstrip(" .,")
-    return text[:1].lower() + text[1:] if text[1:2].islower() else text
+    # A formula after a colon says what the words before it have said.
+    words = re.sub(r"\s*:math:`[^`]*`", "", line.partition(": :math:")[0]).replace("``", "")
+    text = re.sub(r",\s*(?=[,:;])", "", re.sub(r"\s+([,.])", r"\1", words)).rstrip(" .,:")
+    named = text.startswith(_NAMES) or not text[1:2].islower()
+    return text if named else text[:1].lower() + text[1:]

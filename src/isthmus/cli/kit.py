@@ -32,6 +32,7 @@ Labels = Annotated[Path | None, typer.Option(help="File with one label per row."
 LabelsKey = Annotated[str | None, typer.Option(help="Column or array with the labels, of --labels or else of DATA.", metavar="TEXT")]
 Rows = Annotated[str, typer.Option(help="Row numbers, such as 0,5,7.", metavar="I,J,...")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Where the result goes: .png for pictures, .csv, .npy ...", metavar="PATH")]
+SEEN, MANY = 32, 1000  # pixels of the shorter side of a picture on a sheet, and how many are made larger
 FLAT = (".csv", ".tsv", ".parquet")
 
 
@@ -131,13 +132,24 @@ def check(out: Path, artifact: Artifact) -> None:
     check_file(out, PICTURES if artifact.schema.kind == "pictures" else TABLES)
 
 
+def enlarged(out: Path, artifact: Artifact, rows: Array) -> Array:
+    """Return small pictures that go on a sheet so large that they can be looked at, and all else as it is."""
+    from isthmus.cli.places import SHEETS
+
+    sheet = artifact.schema.kind == "pictures" and out.suffix.lower() in SHEETS
+    if not sheet or not 1 < math.prod(rows.shape[:-3]) <= MANY:
+        return rows
+    times = max(1, SEEN // min(artifact.schema.shape[:2]))
+    return rows.repeat(times, axis=-3).repeat(times, axis=-2)
+
+
 def write_rows(out: Path, artifact: Artifact, rows: Array) -> None:
     """Write rows of shape (n, \\*shape) or (lines, columns, \\*shape) in the data's own units: pictures as a sheet."""
     from isthmus.data import to_table, write
 
     deep = rows.ndim == 2 + len(artifact.schema.shape)
     flat = rows.reshape(-1, *rows.shape[2:]) if deep and (out.suffix.lower() in FLAT or artifact.schema.kind == "columns") else rows
-    content: Any = to_table(flat, artifact.schema) if artifact.schema.kind == "columns" else flat
+    content: Any = to_table(flat, artifact.schema) if artifact.schema.kind == "columns" else enlarged(out, artifact, flat)
     names = None if artifact.schema.kind == "columns" else artifact.schema.columns or None
     say(f"wrote {write(out, content, columns=names)} ({' x '.join(map(str, flat.shape))})")
 

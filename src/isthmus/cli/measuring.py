@@ -25,7 +25,7 @@ def evaluate(
     draws: Annotated[
         int | None, typer.Option("--draws", "-k", help="Importance samples a row; chosen by the model if left out.", metavar="K")
     ] = None,
-    gap_rows: Annotated[int, typer.Option(help="Rows whose posterior is optimised, to split the gap; 0 for none.", min=0, metavar="N")] = 32,
+    gap_rows: Annotated[int, typer.Option(help="Rows whose posterior is optimised, to split the gap.", min=0, metavar="N")] = 32,
     ais_rows: Annotated[int, typer.Option(help="Rows for annealed importance sampling; 0 for none.", min=0, metavar="N")] = 0,
     ais_steps: Annotated[int, typer.Option(help="Its intermediate distributions.", min=1, metavar="N")] = 200,
     treatment: Annotated[

@@ -8,7 +8,8 @@ from pathlib import Path
 from isthmus.errors import ArtifactError, DataError
 
 TABLES = (".csv", ".tsv", ".parquet", ".npy", ".npz")
-PICTURES = (*TABLES, ".png", ".jpg", ".jpeg")
+SHEETS = (".png", ".jpg", ".jpeg")
+PICTURES = (*TABLES, *SHEETS)
 
 
 def named(path: Path) -> Path:

@@ -114,14 +114,14 @@ def _sheet(found: Clusters, source: Source) -> kit.Array:
 
 def _check_picture(path: Path | None, artifact: Artifact) -> None:
     """Refuse early a sheet that could not be written later."""
-    from isthmus.cli.places import check_file
+    from isthmus.cli.places import SHEETS, check_file
     from isthmus.errors import ConfigError
 
     if path is None:
         return
     if artifact.schema.kind != "pictures":
         raise ConfigError("--picture is for models of pictures: leave it out")
-    check_file(path, (".png", ".jpg", ".jpeg"), flag="--picture")
+    check_file(path, SHEETS, flag="--picture")
 
 
 def neighbours(

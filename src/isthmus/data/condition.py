@@ -157,6 +157,18 @@ class Condition:
             _refuse_missing(known.name, column)
         return np.concatenate([known.transform(column) for known, column in zip(self.columns, columns)], axis=1)
 
+    def nearest(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return conditions of shape (n, width) whose classes are one each, the likeliest, and whose numbers are as they were.
+
+        Examples
+        --------
+        >>> Condition.fit(np.array(["cat", "dog"])).nearest(np.array([[0.2, 0.7]], np.float32)).tolist()
+        [[0.0, 1.0]]
+        """
+        parts = np.split(values, np.cumsum([column.width for column in self.columns])[:-1], axis=1)
+        one = [np.eye(c.width, dtype=np.float32)[p.argmax(1)] if c.classes else p for c, p in zip(self.columns, parts)]
+        return np.concatenate(one, axis=1)
+
     def to_json(self) -> list[dict[str, Any]]:
         """Return the columns as plain JSON types."""
         return [{**asdict(column), "classes": list(column.classes)} for column in self.columns]

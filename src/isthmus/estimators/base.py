@@ -27,7 +27,7 @@ from isthmus.estimators.space import CodeSpace
 from isthmus.tasks import codes
 from isthmus.tasks.choices import Choice
 from isthmus.tasks.config import Config
-from isthmus.tasks.fit import Plan, fit, plan, untrained
+from isthmus.tasks.fit import Plan, begin, fit, plan, untrained
 from isthmus.training import History, decode
 
 Array = NDArray[Any]
@@ -131,6 +131,7 @@ class BaseAutoencoder(CodeSpace, ClassNamePrefixFeaturesOutMixin, TransformerMix
             own = {**self._defaults(), **_ONE_PASS}
             ready = plan(source, self._config(own, forced=("held_out", "schedule", "average", "seconds")), self._schema(source))
             self._take(untrained(source, ready), _row_shape(X, source), self._told(ready, own), prototype(X))
+            begin(self.artifact_, {"train": self.artifact_.prepare(source)})
         self._kept = self._learn(source, self._kept)
         return self
 

@@ -49,7 +49,7 @@ LIKELIHOODS = {
     "continuous_bernoulli": "values in [0, 1], such as grey pictures; a density, unlike plain cross-entropy",
     "logistic_mixture": "pictures of 8 bits, as probabilities of their 256 levels: a mixture of discretised logistics",
     "levels": "pictures of 8 bits: a category for each of the 256 levels, with as many outputs",
-    "poisson": "counts 0, 1, 2 ... that are independent given the code",
+    "poisson": "counts that are independent of each other given the code",
     "negative_binomial": "the same where counts are more scattered than Poisson's; how much is learned for each value",
     "multinomial": "rows of counts, such as words of a text: how their sum falls into the places",
 }

@@ -13,6 +13,7 @@ from isthmus.models import Autoencoder
 from isthmus.nn import Network
 from isthmus.nn.labelled import LabelledDecoder, LabelledEncoder
 from isthmus.nn.tied import Tied
+from isthmus.priors.base import Prior
 from isthmus.priors.labelled import LabelledPrior
 from isthmus.priors.learned import Vamp
 from isthmus.spec import from_spec, to_spec
@@ -40,7 +41,7 @@ def conditioned(model: Autoencoder, width: int, kept: int = 1) -> Autoencoder:
     Raises
     ------
     ConfigError
-        If the networks are tied, or the prior has pseudo-rows.
+        If the networks are tied.
 
     Examples
     --------
@@ -52,15 +53,18 @@ def conditioned(model: Autoencoder, width: int, kept: int = 1) -> Autoencoder:
     """
     if isinstance(model.decoder, Tied):
         raise ConfigError("tied weights do not go with a condition, which only the decoder's input has: leave tied out")
-    if isinstance(model.prior, Vamp):
-        raise ConfigError("the VampPrior does not go with a condition, as its pseudo-rows have none: use the family 'conditional_vae'")
     shape = model.encoder.shape_in
     planes = len(shape) == 3 and _spec(model.encoder)["type"] in ("network.conv_encoder", "network.subpixel_encoder")
     first = (*shape[:2], shape[2] + width) if planes else None
     encoder = LabelledEncoder(_widened(model.encoder, first or (prod(shape) + width,)), shape, width)
     decoder = LabelledDecoder(_widened(model.decoder, (model.latent + width,)), width)
-    prior = None if model.prior is None else LabelledPrior(model.prior, width, kept)
+    prior = None if model.prior is None else LabelledPrior(_beside(model.prior, (prod(shape) + width,)), width, kept)
     return Autoencoder(encoder, LabelledCode(model.bottleneck, width), decoder, LabelledRows(model.likelihood, width), prior)
+
+
+def _beside(prior: Prior, shape: tuple[int, ...]) -> Prior:
+    """Return the prior; pseudo-rows get conditions of their own, learned with them."""
+    return Vamp(prior.latent, shape, len(prior.rows), prior.unit) if isinstance(prior, Vamp) else prior
 
 
 def _spec(network: Network) -> Mapping[str, Any]:

@@ -146,4 +146,4 @@ def _check(parts: Sequence[Part], numbers: str, counts: str, scale: float | str)
         if value not in allowed:
             raise ConfigError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
     if not (scale in SCALES if isinstance(scale, str) else 0 < scale < math.inf):
-        raise ConfigError(f"scale must be a positive number or one of {', '.join(SCALES)} for columns, not {scale!r}")
+        raise ConfigError(f"likelihood_scale must be a positive number or one of {', '.join(SCALES)} for columns, not {scale!r}")

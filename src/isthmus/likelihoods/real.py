@@ -18,6 +18,7 @@ from isthmus.spec import register
 
 MODES = ("one", "per_value", "predicted")
 LOWEST, HIGHEST = -7.0, 7.0
+EXACT, UNLIKE = 1e-4, 0.3  # variances between which rows vary, but clearly less than standardised ones
 FREEDOM = math.log(10)  # degrees of freedom before training
 FREEDOMS = (math.log(1.5), math.log(1000))
 
@@ -34,14 +35,23 @@ class _Scaled(Likelihood):
         self.log_scale: nn.Parameter | None = None
         if isinstance(scale, str):
             if scale not in self.modes:
-                raise ConfigError(f"scale must be a positive number or one of {', '.join(self.modes)}, not {scale!r}")
+                raise ConfigError(f"likelihood_scale must be a positive number or one of {', '.join(self.modes)}, not {scale!r}")
             if scale in ("one", "per_value"):
                 self.log_scale = nn.Parameter(torch.zeros(self.shape if scale == "per_value" else (1,)))
         elif not 0 < scale < math.inf:
-            raise ConfigError(f"scale must be a positive number or one of {', '.join(self.modes)}, not {scale!r}")
+            raise ConfigError(f"likelihood_scale must be a positive number or one of {', '.join(self.modes)}, not {scale!r}")
         else:
             self.fixed = math.log(scale)
         self.parameters_per_value = 2 if self.mode == "predicted" else 1
+
+    def begin(self, rows: Tensor) -> None:
+        """Let a learned scale begin at the rows' own spread where they are not standardised: the way down from 1 takes many steps."""
+        if self.log_scale is None:
+            return
+        variance = rows.var(0, correction=0)
+        variance = variance if self.mode == "per_value" else variance.mean().reshape(1)
+        with torch.no_grad():
+            self.log_scale.copy_(torch.where((variance > EXACT) & (variance < UNLIKE), 0.5 * variance.log(), 0.0))
 
     def _split(self, h: Tensor) -> tuple[Tensor, Tensor | float]:
         if self.mode == "predicted":

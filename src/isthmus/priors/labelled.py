@@ -8,9 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from isthmus.distributions import Distribution, Noise
-from isthmus.distributions.labelled import bare
+from isthmus.distributions.labelled import Labelled, bare
 from isthmus.distributions.posterior import Domain
-from isthmus.errors import ConfigError
 from isthmus.priors.base import Encode, Prior
 from isthmus.spec import register
 
@@ -66,11 +65,14 @@ class LabelledPrior(Prior):
         """Draw codes for given conditions of shape (rows, width), shape (rows, latent)."""
         return torch.cat([self.inner.sample(len(conditions), noise), conditions], dim=1)
 
-    def bind(self, encode: Encode, bottleneck: nn.Module) -> None:  # noqa: ARG002
-        """Hand on the bottleneck inside."""
-        inside = getattr(bottleneck, "bare", bottleneck)
-        self.inner.bind(_refused, inside)
+    def bind(self, encode: Encode, bottleneck: nn.Module) -> None:
+        """Hand on the encoder, whose rows are followed by a condition too, and the bottleneck inside."""
+        self.inner.bind(lambda rows: _first(encode(rows)), getattr(bottleneck, "bare", bottleneck))
+
+    def begin(self, rows: Tensor) -> None:
+        """Hand on training rows with their conditions."""
+        self.inner.begin(rows)
 
 
-def _refused(x: Tensor) -> Distribution:
-    raise ConfigError(f"a prior of pseudo-rows does not know their conditions (rows of shape {tuple(x.shape[1:])}): use another prior")
+def _first(q: Distribution) -> Distribution:
+    return q.inner if isinstance(q, Labelled) else q

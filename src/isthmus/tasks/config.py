@@ -66,7 +66,7 @@ class Config:
     free_bits: float | None = _setting("Family", "variational and its kin: nats a code unit may use before it is charged")
     capacity: float | None = _setting("Family", "beta_vae: nats the code is held to, instead of being charged for each")
     posterior: str | None = _setting(
-        "Family", "distribution over codes given a row: gaussian, full, laplace, planar, iaf, sphere, cube or categories"
+        "Family", "distribution over codes given a row: gaussian, full, laplace, planar, iaf, sphere, cube, beta or categories"
     )
     prior: str | None = _setting("Family", "distribution over all codes: normal, mixture, vamp or flow")
     components: int | None = _setting("Family", "prior mixture: Gaussians; prior vamp: pseudo-rows")

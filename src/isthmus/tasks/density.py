@@ -293,11 +293,15 @@ def chosen_density(artifact: Artifact, density: str = "auto") -> tuple[str, Mixt
     if density == "prior":
         raise ConfigError(f"the family {artifact.family!r} has no prior: draw from the density of its codes, density='ex_post'")
     if fitted is None:
-        why = f" ({known['why']})" if "why" in known else ""
-        raise ConfigError(
-            f"the family {artifact.family!r} has no prior to draw codes from, and this model carries no density of its codes{why}. "
-            "Give it one from the data it was fitted on: isthmus density MODEL DATA"
-            if prior is None
-            else f"this model carries no density of its codes{why}: use density='prior', or give it one with isthmus density MODEL DATA"
-        )
+        raise ConfigError(_missing(artifact, str(known.get("why", ""))))
     return f"a {named(fitted.components)} fitted to the codes", fitted
+
+
+def _missing(artifact: Artifact, why: str) -> str:
+    """Say that a model carries no density of its codes, and how to come by one where that can be."""
+    prior, told = artifact.model.prior, f" ({why})" if why else ""
+    if prior is None:
+        mend = "" if why else ". Give it one from the data it was fitted on: isthmus density MODEL DATA"
+        return f"the family {artifact.family!r} has no prior to draw codes from, and this model carries no density of its codes{told}{mend}"
+    other = ", or give it one with isthmus density MODEL DATA" if prior.domain == "real" else ""
+    return f"this model carries no density of its codes{told}: use density='prior'{other}"

@@ -289,7 +289,8 @@ def fit(
     begin(artifact, rows)
     train = partial(_train, artifact, ready, rows, callbacks, checkpoint, resume, engine)
     fitted = trained(artifact, rows.get("held", rows["train"]), train)
-    return fitted if artifact.condition else with_density(fitted, rows["train"], rows.get("held"))
+    beside = artifact.condition and artifact.model.prior is not None  # which draws for a condition
+    return fitted if beside else with_density(fitted, rows["train"], rows.get("held"))
 
 
 def begin(artifact: Artifact, rows: dict[str, Tensor]) -> None:
@@ -297,7 +298,7 @@ def begin(artifact: Artifact, rows: dict[str, Tensor]) -> None:
     for name in ("held", "train"):
         if name in rows:
             artifact.model.likelihood.begin(rows[name])
-    if artifact.model.prior is not None and not artifact.condition:
+    if artifact.model.prior is not None:
         artifact.model.prior.begin(rows["train"])
 
 

@@ -15,7 +15,7 @@ from isthmus.data import Source
 from isthmus.errors import ConfigError, DataError, TrainingError
 from isthmus.tasks.config import Config
 from isthmus.tasks.density import with_density
-from isthmus.tasks.fit import Plan, plan, solved, trained, training_config, untrained
+from isthmus.tasks.fit import Plan, begin, plan, solved, trained, training_config, untrained
 from isthmus.training import Callback, Result, fit_linear
 from isthmus.training import fit_many as train
 from isthmus.training.many import gather
@@ -155,6 +155,7 @@ def _pieces(pairs: Sequence[tuple[Source, Config]], names: Sequence[str]) -> lis
         if key not in kept:
             kept[key] = _rows(source, ready)
         pieces.append(_Piece(number, untrained(source, ready), ready, kept[key]))
+        begin(pieces[-1].artifact, kept[key])
     return pieces
 
 

@@ -12,6 +12,7 @@ from isthmus.artifact import Artifact
 from isthmus.data import Dataset, Source
 from isthmus.distributions import GeneratorNoise, Noise
 from isthmus.errors import ConfigError, DataError
+from isthmus.priors import MixtureDensity, Prior
 from isthmus.priors.labelled import LabelledPrior
 from isthmus.tasks import codes as coding
 from isthmus.tasks.density import chosen_density
@@ -58,14 +59,25 @@ def sample(artifact: Artifact, rows: int, *, seed: int = 0, mean: bool = False, 
     noise = GeneratorNoise(torch.Generator().manual_seed(seed))
     with torch.no_grad():
         drawn_from = chosen_density(artifact, density)[1]
-        codes = drawn_from.sample(rows, noise) if condition is None else _given(artifact, drawn_from, rows, condition, noise)
+        codes = _drawn(artifact, drawn_from, rows, noise) if condition is None else _given(artifact, drawn_from, rows, condition, noise)
     drawn = decode(artifact.model, codes, None if mean else lambda p: p.sample(noise))
     return artifact.restore(drawn, within=True)
+
+
+def _drawn(artifact: Artifact, density: MixtureDensity | Prior, rows: int, noise: Noise) -> torch.Tensor:
+    """Draw codes; a density fitted to codes and their conditions draws both, and leaves classes that are one each to be made of them."""
+    codes, known = density.sample(rows, noise), artifact.condition
+    if known is None or isinstance(density, LabelledPrior):
+        return codes
+    nearest = torch.from_numpy(known.nearest(codes[:, -known.width :].numpy()))  # pyright: ignore[reportUnknownMemberType]
+    return torch.cat([codes[:, : -known.width], nearest], dim=1)
 
 
 def _given(artifact: Artifact, density: object, rows: int, condition: Any, noise: Noise) -> torch.Tensor:
     """Draw codes for given conditions."""
     known = artifact.condition
+    if known is not None and artifact.model.prior is None:
+        raise ConfigError(f"the family {artifact.family!r} has no prior, so no rows are drawn for a condition: use conditional_vae or wae")
     if known is None or not isinstance(density, LabelledPrior):
         raise ConfigError(
             f"the model of the family {artifact.family!r} knows no condition to draw for: fit with y, such as conditional_vae"
