@@ -73,7 +73,12 @@ def test_chance_scores_nothing_and_coinciding_codes_do_no_harm() -> None:
     labels = rng.integers(0, 5, 500)
     assert abs(examine.clustering_score(rng.normal(size=(500, 4)), labels)) < 0.05
     assert examine.clustering_score(np.zeros((50, 4)), np.arange(50) % 5) == 0.0
-    assert np.array_equal(examine.map_codes(np.zeros((50, 4))), np.zeros((50, 2)))
+    for value in (0.0, 0.1):
+        assert np.array_equal(examine.map_codes(np.full((50, 4), value, np.float32)), np.zeros((50, 2)))
+    few = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
+    twice = examine.map_codes(np.concatenate([few, few]))
+    assert np.array_equal(twice[:20], twice[20:])
+    assert len(np.unique(twice, axis=0)) == 20
 
 
 @pytest.mark.parametrize("shape", [(1, 5), (9, 5), (12, 1), (12, 2), (40, 6)])

@@ -149,16 +149,19 @@ def _with_labels(train: Array, train_labels: Array, codes: Array, labels: Array)
 
 
 def map_codes(codes: Array, seed: int = 0) -> Array:
-    """Return a 2-D map of codes, shape (n, 2): t-SNE, or the codes themselves where they have one or two units."""
-    n, width = codes.shape
+    """Return a 2-D map of codes, shape (n, 2): t-SNE, or the codes themselves where they have one or two units.
+
+    Equal codes are one point of the map, as t-SNE may not end well where many coincide.
+    """
+    width = codes.shape[1]
+    different, where = np.unique(codes, axis=0, return_inverse=True)
+    n = len(different)
     if width <= 2 or n < 10:
-        return np.pad(codes[:, :2], ((0, 0), (0, max(0, 2 - width)))).astype(np.float32)
-    deviation = float(codes.std())
-    if deviation == 0:
-        return np.zeros((n, 2), dtype=np.float32)
+        plain = codes[:, :2] if width <= 2 else codes[:, :2] - codes[0, :2]
+        return np.pad(plain, ((0, 0), (0, max(0, 2 - width)))).astype(np.float32)
     mapper = import_module("sklearn.manifold").TSNE(2, perplexity=min(30.0, (n - 1) / 3), init="pca", random_state=seed, max_iter=500)
     with _quiet():
-        return mapper.fit_transform(codes / deviation).astype(np.float32)
+        return mapper.fit_transform(different / different.std())[where.reshape(-1)].astype(np.float32)
 
 
 def pictures(artifact: Artifact, rows: Array) -> Array:
