@@ -34,6 +34,19 @@ BATCH = 256
 MODELS = {
     "variational": {"family": "variational", "latent": 16},
     "undercomplete": {"family": "undercomplete", "latent": 16, "optimiser": "adamw", "weight_decay": 0.1},
+    "subpixel": {
+        "family": "undercomplete",
+        "latent": 16,
+        "network": "subpixel",
+        "channels": (16, 32),
+        "hidden": (256,),
+        "batch": 128,
+        "optimiser": "adamw",
+        "weight_decay": 0.05,
+        "learning_rate": 4e-3,
+        "average": 0.999,
+        "precision": "bf16",
+    },
 }
 SHORT = ("Frechet distance", "coverage", "precision", "two-sample accuracy")
 

@@ -123,7 +123,7 @@ def test_half_way_codes_of_the_vae_decode_near_the_data(continuous: e.Findings) 
     distance, agreement = "to nearest digit", "neighbours agree"
     assert (half_way(distance, model="variational") < 0.95 * half_way(distance, model="undercomplete")).all()
     assert (half_way(distance, model="undercomplete") < half_way(distance, model="pixel averages")).all()
-    assert (half_way(distance, model="variational") < 1.15 * continuous.of(distance, model="unseen digits")).all()
+    assert (half_way(distance, model="variational") < 1.25 * continuous.of(distance, model="unseen digits")).all()
     assert (half_way(agreement, model="variational") > half_way(agreement, model="undercomplete")).all()
 
 

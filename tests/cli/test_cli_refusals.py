@@ -145,7 +145,7 @@ def test_the_folder_one_stands_in_has_a_name(refused, broken, monkeypatch) -> No
     ("flags", "told"),
     [
         (("--size", "foo"), "--size must be whole numbers such as 64x48"),
-        (("--colour", "foo"), "--colour must be one of auto, grey, rgb, not 'foo'"),
+        (("--colour", "foo"), "--colour must be one of auto, grey, rgb, rgba, not 'foo'"),
         (("--on-error", "foo"), "--on-error must be one of refuse, skip, not 'foo'"),
         (("--channels", "0"), "--channels must be"),
     ],

@@ -136,7 +136,7 @@ def test_the_seed_decides_everything(case: Any, family: str) -> None:
 def test_samples(case: Any, family: str) -> None:
     fitted = artifact(case, family)
     if fitted.density is None and not FAMILIES[family].generative:
-        with pytest.raises(ConfigError, match=f"{family!r} has no prior to draw codes from.*isthmus density"):
+        with pytest.raises(ConfigError, match=f"{family!r} has no prior to draw codes from.*density"):
             sample(fitted, 5)
         return
     for mean in (False, True):

@@ -153,14 +153,14 @@ def test_size_and_colour(folder, options):
     np.testing.assert_array_equal(all_rows(dataset), source.array)
 
 
-def test_grey_files_have_one_channel_and_coloured_grey_is_told(tmp_path, paint, rng):
+def test_grey_files_have_one_channel_also_if_saved_as_colour(tmp_path, paint, rng):
     paint("a.png", mode="L")
     assert open_dataset(tmp_path / "pictures").shape == (8, 6, 1)
     grey = np.repeat(rng.integers(0, 255, (8, 6, 1), dtype=np.uint8), 3, axis=2)
     Image.fromarray(grey).save(tmp_path / "pictures" / "a.png")
     dataset = open_dataset(tmp_path / "pictures")
-    assert dataset.shape == (8, 6, 3)
-    assert any("with colour='grey' one channel is read" in note for note in dataset.notes)
+    assert dataset.shape == (8, 6, 1)
+    assert any("though saved as colour; one channel is kept" in note for note in dataset.notes)
 
 
 def test_large_pictures_lie_alone_in_a_piece(tmp_path, paint, monkeypatch):

@@ -68,11 +68,12 @@ def test_grey_among_colour(folder, paint):
 
 
 @pytest.mark.parametrize(("mode", "channels"), [("RGBA", 3), ("LA", 1)])
-def test_transparency_is_dropped(folder, paint, mode, channels):
-    pixels = paint("a.png", mode=mode)
+def test_transparency_is_laid_on_white(folder, paint, mode, channels):
+    pixels = paint("a.png", mode=mode).astype(float)
     source = read(folder)
-    np.testing.assert_array_equal(source.array[0], pixels[..., :channels])
-    assert source.notes == ["dropped the transparency of 1 pictures"]
+    share = pixels[..., channels:] / 255
+    np.testing.assert_allclose(source.array[0], pixels[..., :channels] * share + 255 * (1 - share), atol=1.01)
+    assert source.notes == ["laid 1 pictures that may be transparent on white; colour='rgba' keeps their alpha"]
 
 
 def test_palettes(folder, paint):
@@ -82,7 +83,7 @@ def test_palettes(folder, paint):
     flat.save(folder / "a.png", transparency=0)
     source = read(folder)
     assert (source.array[0] == (200, 100, 50)).all()
-    assert any("transparency of 1" in note for note in source.notes)
+    assert any("laid 1 pictures" in note for note in source.notes)
 
 
 def test_mixed_sizes(folder, paint):
@@ -128,7 +129,8 @@ def test_sixteen_bits_are_scaled_not_cut(folder):
     folder.mkdir()
     deep = np.linspace(0, 65535, 48).reshape(6, 8).astype(np.uint16)
     Image.fromarray(deep).save(folder / "a.png")
-    source = read(folder)
+    np.testing.assert_array_equal(read(folder).array[0, ..., 0], deep)
+    source = read(folder, bits=8)
     np.testing.assert_array_equal(source.array[0, ..., 0], (deep / 257).round())
     assert any("16 bits" in note for note in source.notes)
 

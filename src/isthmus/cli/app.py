@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from isthmus import __version__
+from isthmus.cli import marks
 from isthmus.cli.detect import detect
 from isthmus.cli.flags import parse_reading, parse_settings, with_settings
 from isthmus.cli.impute import impute
@@ -85,9 +86,12 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.", metavar="")] = False,
+    provenance: Annotated[bool, typer.Option(help="Whether pictures that a model made say so in their metadata.", metavar="")] = True,
 ) -> None:
     del version
+    marks.begin(context.invoked_subcommand, provenance)
 
 
 @app.command()
@@ -201,7 +205,7 @@ def _write_rows(artifact: Artifact, path: Path, rows: Any) -> None:
 
     mixed = artifact.schema.kind == "columns"
     content = to_table(rows, artifact.schema) if mixed else enlarged(path, artifact, rows)
-    written = write(path, content, columns=None if mixed else artifact.schema.columns or None)
+    written = write(path, content, columns=None if mixed else artifact.schema.columns or None, provenance=marks.made_by(artifact))
     _say(f"wrote {written} ({' x '.join(map(str, rows.shape))})")
 
 
@@ -372,14 +376,14 @@ def report(
 
 @app.command()
 def info(
-    model: Annotated[Path | None, typer.Argument(help="Folder of a saved model.", metavar="MODEL")] = None,
+    model: Annotated[Path | None, typer.Argument(help="Folder of a saved model, or a picture.", metavar="MODEL")] = None,
     history: Annotated[Path | None, typer.Option(help="Write the curve of the training to this .csv file.", metavar="FILE")] = None,
     engine: Annotated[
         bool, typer.Option("--engine", help="Show which library makes the matrix products on this machine, and how quickly.", metavar="")
     ] = False,
     measure: Annotated[bool, typer.Option("--measure", help="With --engine: measure this machine again.", metavar="")] = False,
 ) -> None:
-    """Show what a saved model is, or how this machine computes."""
+    """Show what a saved model is, how a picture says that it was made, or how this machine computes."""
     from isthmus.cli.show import facts
     from isthmus.errors import ConfigError
     from isthmus.files import atomic_path
@@ -392,6 +396,9 @@ def info(
         if engine or measure:
             return
         raise ConfigError("info needs the folder of a saved model, or --engine")
+    if marks.is_picture(model):
+        marks.tell(model, _console())
+        return
     artifact = _load(model)
     shape = " x ".join(map(str, artifact.schema.shape))
     parameters = sum(p.numel() for p in artifact.model.parameters())

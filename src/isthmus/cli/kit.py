@@ -145,13 +145,14 @@ def enlarged(out: Path, artifact: Artifact, rows: Array) -> Array:
 
 def write_rows(out: Path, artifact: Artifact, rows: Array) -> None:
     """Write rows of shape (n, \\*shape) or (lines, columns, \\*shape) in the data's own units: pictures as a sheet."""
+    from isthmus.cli.marks import made_by
     from isthmus.data import to_table, write
 
     deep = rows.ndim == 2 + len(artifact.schema.shape)
     flat = rows.reshape(-1, *rows.shape[2:]) if deep and (out.suffix.lower() in FLAT or artifact.schema.kind == "columns") else rows
     content: Any = to_table(flat, artifact.schema) if artifact.schema.kind == "columns" else enlarged(out, artifact, flat)
     names = None if artifact.schema.kind == "columns" else artifact.schema.columns or None
-    say(f"wrote {write(out, content, columns=names)} ({' x '.join(map(str, flat.shape))})")
+    say(f"wrote {write(out, content, columns=names, provenance=made_by(artifact))} ({' x '.join(map(str, flat.shape))})")
 
 
 def write_table(out: Path, columns: dict[str, Array]) -> None:

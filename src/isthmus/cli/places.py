@@ -8,7 +8,7 @@ from pathlib import Path
 from isthmus.errors import ArtifactError, DataError
 
 TABLES = (".csv", ".tsv", ".parquet", ".npy", ".npz")
-SHEETS = (".png", ".jpg", ".jpeg")
+SHEETS = (".png", ".jpg", ".jpeg", ".webp", ".avif")
 PICTURES = (*TABLES, *SHEETS)
 
 

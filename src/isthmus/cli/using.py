@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 from rich.text import Text
 
-from isthmus.cli.places import check_file, named
+from isthmus.cli.marks import made_by, wanted
+from isthmus.cli.places import SHEETS, check_file, named
 from isthmus.cli.show import Count
 from isthmus.data import Dataset, Source
 from isthmus.data import write as write_array
@@ -72,10 +73,10 @@ def write(
     if out is not None and what == "reconstructions" and artifact.schema.kind == "columns" and out.suffix.lower() in (".npy", ".npz"):
         raise DataError(f"cannot write {out}: an array holds numbers only. Give --out an ending of tables: .csv, .tsv or .parquet")
     if out is not None and isinstance(data, Source) and _at_once(artifact, what, out):
-        return _write_at_once(_MAKERS[what](artifact, data), data, what, out)
+        return _write_at_once(artifact, data, what, out)
     count = Count(console, what if out is None else f"writing {what}", len(data))
     try:
-        return output.write(artifact, data, what, out, ids=ids or "id", watch=count)
+        return output.write(artifact, data, what, out, ids=ids or "id", watch=count, marked=wanted())
     except KeyboardInterrupt:
         count.close()
         if out is not None and not out.suffix:
@@ -86,17 +87,18 @@ def write(
         count.close()
 
 
-def _write_at_once(found: NDArray[Any], source: Source, what: str, out: Path) -> output.Written:
+def _write_at_once(artifact: Artifact, source: Source, what: output.What, out: Path) -> output.Written:
+    found: NDArray[Any] = _MAKERS[what](artifact, source)
     summary = output.Summary()
     if what == "scores":
         summary.add(found, 0, source.ids)
-    return output.Written(write_array(out, found, ids=source.ids or None), found.shape, 0, 0, summary)
+    return output.Written(write_array(out, found, ids=source.ids or None, provenance=made_by(artifact)), found.shape, 0, 0, summary)
 
 
 def _at_once(artifact: Artifact, what: str, out: Path) -> bool:
     """Say whether a format is written from memory only: archives, and pictures."""
     pictures = what == "reconstructions" and artifact.schema.kind == "pictures"
-    return out.suffix.lower() in (".npz", ".png", ".jpg", ".jpeg") or (pictures and (not out.suffix or out.is_dir()))
+    return out.suffix.lower() in (".npz", *SHEETS) or (pictures and (not out.suffix or out.is_dir()))
 
 
 def tell(written: output.Written, console: Console) -> None:

@@ -7,6 +7,7 @@ from isthmus.data.kinds import Column
 from isthmus.data.mixed import ColumnsPreprocessor
 from isthmus.data.prepare import AnyPreprocessor, fit_preprocessor, restore_preprocessor
 from isthmus.data.preprocessor import Preprocessor
+from isthmus.data.provenance import Provenance, read_provenance
 from isthmus.data.read import read
 from isthmus.data.schema import Schema
 from isthmus.data.source import Source
@@ -21,6 +22,7 @@ __all__ = [
     "Condition",
     "Dataset",
     "Preprocessor",
+    "Provenance",
     "Schema",
     "Source",
     "Stream",
@@ -29,6 +31,7 @@ __all__ = [
     "like",
     "open_dataset",
     "read",
+    "read_provenance",
     "restore_preprocessor",
     "to_table",
     "write",

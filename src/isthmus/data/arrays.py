@@ -287,7 +287,7 @@ def refuse_other_size(source: Source, options: ReadOptions) -> None:
     height, width, channels = source.array.shape[1:] if source.kind == "pictures" else (0, 0, 0)
     if options.size is not None and options.size != (height, width):
         raise ConfigError(f"{source.name}: size={options.size} is for picture files; this array of {source.array.shape} is read as it is")
-    if options.colour != "auto" and channels != (1 if options.colour == "grey" else 3):
+    if options.colour != "auto" and channels != {"grey": 1, "rgb": 3, "rgba": 4}[options.colour]:
         raise ConfigError(
             f"{source.name}: colour={options.colour!r} is for picture files; this array of {source.array.shape} is read as it is"
         )

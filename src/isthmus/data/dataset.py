@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from isthmus.data.dataset_base import Dataset
-from isthmus.data.options import Colour, OnError, ReadOptions, as_names, as_shape, as_size
+from isthmus.data.options import Colour, OnError, ReadOptions, as_bits, as_names, as_shape, as_size
 from isthmus.errors import ConfigError, DataError
 
 __all__ = ["Dataset", "open_dataset"]
@@ -24,6 +24,7 @@ def open_dataset(
     ids: str | None = None,
     size: str | int | Sequence[int] | None = None,
     colour: Colour = "auto",
+    bits: str | int = "auto",
     on_error: OnError = "refuse",
     shape: str | Sequence[int] | None = None,
 ) -> Dataset:
@@ -43,8 +44,10 @@ def open_dataset(
         The column with the rows' names: no feature, but written beside what is made of the rows.
     size : int, str or (H, W), optional
         Height and width in pixels to which picture files are resized; by default the median size.
-    colour : {"auto", "grey", "rgb"}
-        How picture files are read; "auto" keeps one channel if all files say that they are grey.
+    colour : {"auto", "grey", "rgb", "rgba"}
+        How picture files are read; "auto" keeps one channel if all are grey. Only "rgba" keeps transparency; otherwise it is white.
+    bits : {"auto", 8, 16}
+        Bits of a pixel of picture files; "auto" keeps 16 (as uint16) if all have 16, and reduces them to 8 otherwise.
     on_error : {"refuse", "skip"}
         What to do about pictures that cannot be read. To skip them, all are read once when the folder is opened.
     shape : str or (H, W, C), optional
@@ -73,7 +76,7 @@ def open_dataset(
     (3, (3,), [[1.0, 0.0, 0.0]])
     """
     asked = None if columns is None else as_names(columns)
-    options = ReadOptions(None, asked, as_names(drop), as_size(size), colour, on_error, as_shape(shape))
+    options = ReadOptions(None, asked, as_names(drop), as_size(size), colour, on_error, as_shape(shape), as_bits(bits))
     path = Path(path).expanduser()
     try:
         return _opened(path, options, ids)

@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 from isthmus.data.dataset_base import Chunk, Dataset, digest
 from isthmus.data.options import ReadOptions
 from isthmus.data.pictures import (
-    Head,
-    all_grey,
+    SAVED_AS_COLOUR,
     decode_all,
     equal_channels,
     find_pictures,
-    median_size,
+    form_of,
     notes_on,
     read_heads,
     refuse_troubles,
 )
+from isthmus.data.pixels import Head
 from isthmus.data.source import Array
 
 # Pictures read together: few, for neighbours in a folder are often alike.
@@ -39,7 +39,8 @@ class PictureDataset(Dataset):
     path : Path
         The folder.
     options : ReadOptions
-        Its size, colour and on_error are heeded.
+        Its size, colour, bits and on_error are heeded. Whether pictures saved as colour are all grey is looked up when the
+        folder is opened, up to the first that is not.
 
     Raises
     ------
@@ -54,13 +55,12 @@ class PictureDataset(Dataset):
         troubles: dict[str, str] = {}
         self._heads: list[Head] = read_heads(files, self._ids, troubles)
         refuse_troubles(troubles, self.name, options, bool(self._heads))
-        self._size = options.size or median_size(self._heads)
-        self._grey = all_grey(self._heads, options)
-        self.shape, self.dtype = (*self._size, 1 if self._grey else 3), np.dtype(np.uint8)
+        self._form = form_of(self._heads, options)
+        self.shape, self.dtype, self._channels = self._form.shape, self._form.dtype, self._form.channels
         if options.on_error == "skip":
             self._heads = self._readable(troubles)
-        self.notes += notes_on(self._heads, self._size, options, troubles)
-        self._note_grey()
+        self.notes += notes_on(self._heads, self._form, options, troubles)
+        self._keep_one_if_grey()
         rows = max(1, min(_MOST, _PIECE // (4 * prod(self.shape))))
         self.pieces = np.diff([*range(0, len(self._heads), rows), len(self._heads)])
         self._starts = np.cumsum(self.pieces) - self.pieces
@@ -70,22 +70,24 @@ class PictureDataset(Dataset):
         left: list[Head] = []
         for i in range(0, len(self._heads), _CHECKED):
             heads = self._heads[i : i + _CHECKED]
-            left += [heads[k] for k in decode_all(heads, self._size, self._grey, self._ids, troubles)[1]]
+            left += [heads[k] for k in decode_all(heads, self._form, self._ids, troubles)[1]]
         refuse_troubles(troubles, self.name, self._options, bool(left))
         return left
 
-    def _note_grey(self) -> None:
-        if self._options.colour == "auto" and not self._grey:
-            few = self._decoded(self._heads[:_MOST], skip=True)
-            if len(few) and all(equal_channels(picture) for picture in few):
-                self.notes.append("the first pictures are grey, though saved as colour; with colour='grey' one channel is read")
+    def _keep_one_if_grey(self) -> None:
+        """Keep one channel where all pictures, though saved as colour, have three equal ones."""
+        blocks = (self._heads[i : i + _MOST] for i in range(0, len(self._heads), _MOST))
+        if self._options.colour != "auto" or self._channels == 1:
+            return
+        if all(equal_channels(picture) for heads in blocks for picture in self._decoded(heads)):
+            self.notes.append(SAVED_AS_COLOUR)
+            self._channels, self.shape = 1, (*self._form.size, 1)
 
-    def _decoded(self, heads: Sequence[Head], skip: bool = False) -> Array:
+    def _decoded(self, heads: Sequence[Head]) -> Array:
         troubles: dict[str, str] = {}
-        array = decode_all(heads, self._size, self._grey, self._ids, troubles)[0]
-        if not skip:
-            refuse_troubles(troubles, self.name, ReadOptions(), False)
-        return array
+        array = decode_all(heads, self._form, self._ids, troubles)[0]
+        refuse_troubles(troubles, self.name, ReadOptions(), False)
+        return array if array.shape[3] == self._channels else np.ascontiguousarray(array[..., : self._channels])
 
     @property
     def named(self) -> bool:
@@ -113,4 +115,5 @@ class PictureDataset(Dataset):
 
     def fingerprint(self) -> str:
         """Return a digest by which the same data are recognised."""
-        return digest((self.shape, len(self)), [(self._ids[head.path], head.path) for head in self._heads])
+        deep = [self.dtype.name] if self._form.deep else []
+        return digest((self.shape, len(self), *deep), [(self._ids[head.path], head.path) for head in self._heads])

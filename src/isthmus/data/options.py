@@ -8,7 +8,8 @@ from typing import Literal, get_args
 
 from isthmus.errors import ConfigError
 
-Colour = Literal["auto", "grey", "rgb"]
+Colour = Literal["auto", "grey", "rgb", "rgba"]
+Bits = Literal["auto", 8, 16]
 OnError = Literal["refuse", "skip"]
 Names = tuple[str | int, ...]
 
@@ -30,6 +31,7 @@ class ReadOptions:
     colour: Colour = "auto"
     on_error: OnError = "refuse"
     shape: tuple[int, ...] | None = None
+    bits: Bits = "auto"
 
     def __post_init__(self) -> None:
         if self.colour not in get_args(Colour):
@@ -43,6 +45,20 @@ def as_names(value: str | int | Iterable[str | int] | None) -> Names:
     if value is None:
         return ()
     return (value,) if isinstance(value, (str, int)) else tuple(value)
+
+
+def as_bits(value: str | int) -> Bits:
+    """Return how many bits a pixel has, from ``8``, ``"16"`` or ``"auto"``.
+
+    Raises
+    ------
+    ConfigError
+        If it is no such thing.
+    """
+    known: dict[str, Bits] = {"auto": "auto", "8": 8, "16": 16}
+    if str(value) not in known:
+        raise ConfigError(f"bits must be auto, 8 or 16 (of a pixel), not {value!r}")
+    return known[str(value)]
 
 
 def as_size(value: str | int | Sequence[int] | None) -> tuple[int, ...] | None:

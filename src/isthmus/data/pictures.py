@@ -8,35 +8,25 @@ import warnings
 import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from isthmus.data.checks import LISTED
 from isthmus.data.options import ReadOptions
+from isthmus.data.pixels import Form, Head, decode, read_head
 from isthmus.data.source import Array, Source
 from isthmus.errors import DataError
 
-PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".pgm", ".ppm")
-_GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N")
-_ALPHA_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
-_TURNED = range(5, 9)  # EXIF orientations that swap height and width
-_ORIENTATION = 0x0112
+PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".pgm", ".ppm", ".avif")
+SAVED_AS_COLOUR = "all pictures are grey, though saved as colour; one channel is kept"
 # What Pillow raises on broken files, format by format.
-_UNREADABLE = (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, MemoryError, struct.error, zlib.error)
-
-
-@dataclass(frozen=True)
-class Head:
-    """What a picture's header says."""
-
-    path: Path
-    height: int
-    width: int
-    mode: str
-    alpha: bool
+UNREADABLE = (
+    *(OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, MemoryError, RuntimeError),
+    struct.error,
+    zlib.error,
+)
 
 
 def read_folder(path: Path, options: ReadOptions) -> Source:
@@ -47,12 +37,12 @@ def read_folder(path: Path, options: ReadOptions) -> Source:
     path : Path
         The folder.
     options : ReadOptions
-        Its size, colour and on_error are heeded.
+        Its size, colour, bits and on_error are heeded.
 
     Returns
     -------
     Source
-        Pictures (n, H, W, C) of uint8, named by their path within the folder.
+        Pictures (n, H, W, C) of uint8 or uint16, named by their path within the folder.
 
     Raises
     ------
@@ -95,18 +85,20 @@ def _read_files(files: Sequence[Path], ids: Sequence[str], name: str, options: R
     troubles: dict[str, str] = {}
     heads = read_heads(files, names, troubles)
     refuse_troubles(troubles, name, options, bool(heads))
-    size = options.size or median_size(heads)
-    grey = all_grey(heads, options)
-    array, kept = decode_all(heads, size, grey, names, troubles)
+    form = form_of(heads, options)
+    array, kept = decode_all(heads, form, names, troubles)
     refuse_troubles(troubles, name, options, bool(kept))
-    notes += notes_on([heads[i] for i in kept], size, options, troubles)
+    notes += notes_on([heads[i] for i in kept], form, options, troubles)
     array = _as_grey_if_equal(array, options, notes)
     return Source("pictures", array, (), tuple(names[heads[i].path] for i in kept), notes, name)
 
 
-def all_grey(heads: Sequence[Head], options: ReadOptions) -> bool:
-    """Return whether one channel is read: where that is asked for, or every file says that it is grey."""
-    return options.colour == "grey" or (options.colour == "auto" and all(head.mode in _GREY_MODES for head in heads))
+def form_of(heads: Sequence[Head], options: ReadOptions) -> Form:
+    """Return what pictures with these headers are brought to: what is asked for, else their median size, grey or 16 bits if all are."""
+    auto = 1 if all(head.grey for head in heads) else 3
+    channels = {"auto": auto, "grey": 1, "rgb": 3, "rgba": 4}[options.colour]
+    deep = all(head.deep for head in heads) if options.bits == "auto" else options.bits == 16
+    return Form(options.size or _median_size(heads), channels, deep)
 
 
 def read_heads(files: Sequence[Path], names: dict[Path, str], troubles: dict[str, str]) -> list[Head]:
@@ -115,24 +107,15 @@ def read_heads(files: Sequence[Path], names: dict[Path, str], troubles: dict[str
     with warnings.catch_warnings():
         # Pillow only warns of a moderate bomb; here it counts as unreadable.
         warnings.simplefilter("error", Image.DecompressionBombWarning)
+        warnings.simplefilter("ignore", UserWarning)  # of what the camera wrote
         for file in files:
             try:
-                heads.append(_read_head(file))
+                heads.append(read_head(file, UNREADABLE))
             except (Image.DecompressionBombWarning, Image.DecompressionBombError):
                 troubles[names[file]] = f"it has more than {Image.MAX_IMAGE_PIXELS} pixels, far beyond a usual picture"
-            except _UNREADABLE as error:
+            except UNREADABLE as error:
                 troubles[names[file]] = _reason(error)
     return heads
-
-
-def _read_head(path: Path) -> Head:
-    with Image.open(path) as image:
-        width, height = image.size
-        if image.mode == "F":
-            raise ValueError("pixels are floating-point numbers; save them as an .npy array")
-        if image.getexif().get(_ORIENTATION, 1) in _TURNED:
-            width, height = height, width
-        return Head(path, height, width, image.mode, image.mode in _ALPHA_MODES or "transparency" in image.info)
 
 
 def _reason(error: BaseException) -> str:
@@ -157,25 +140,23 @@ def refuse_troubles(troubles: dict[str, str], name: str, options: ReadOptions, a
     raise DataError(f"{name}: {len(troubles)} picture(s) cannot be read: {told}{more}. {mend}")
 
 
-def median_size(heads: Sequence[Head]) -> tuple[int, int]:
+def _median_size(heads: Sequence[Head]) -> tuple[int, int]:
     """Return the median height and width."""
     return int(np.median([head.height for head in heads])), int(np.median([head.width for head in heads]))
 
 
-def decode_all(
-    heads: Sequence[Head], size: tuple[int, ...], grey: bool, names: dict[Path, str], troubles: dict[str, str]
-) -> tuple[Array, list[int]]:
+def decode_all(heads: Sequence[Head], form: Form, names: dict[Path, str], troubles: dict[str, str]) -> tuple[Array, list[int]]:
     """Decode every picture into one array; return it with the positions of those that could be read."""
-    out = np.empty((len(heads), *size, 1 if grey else 3), np.uint8)
+    out = np.empty((len(heads), *form.shape), form.dtype)
 
-    def decode(i: int) -> str:
+    def one(i: int) -> str:
         try:
-            out[i] = _decode(heads[i], size, grey)
-        except _UNREADABLE as error:
+            out[i] = decode(heads[i], form)
+        except UNREADABLE as error:
             return _reason(error)
         return ""
 
-    reasons = _in_threads(decode, len(heads))
+    reasons = _in_threads(one, len(heads))
     troubles.update({names[head.path]: reason for head, reason in zip(heads, reasons) if reason})
     kept = [i for i, reason in enumerate(reasons) if not reason]
     return out if len(kept) == len(heads) else out[kept], kept
@@ -189,47 +170,33 @@ def _in_threads(work: Callable[[int], str], count: int) -> list[str]:
         return list(pool.map(work, range(count)))
 
 
-def _decode(head: Head, size: tuple[int, ...], grey: bool) -> Array:
-    with Image.open(head.path) as opened:
-        image = _to_bytes(ImageOps.exif_transpose(opened)).convert("L" if grey else "RGB")
-    height, width = size
-    if image.size != (width, height):
-        image = image.resize((width, height), Image.Resampling.LANCZOS)
-    return np.asarray(image).reshape(height, width, -1)
-
-
-def _to_bytes(image: Image.Image) -> Image.Image:
-    """Return a picture of 16 bits in 8; Pillow's own conversion would cut off the bright part."""
-    if not image.mode.startswith("I"):
-        return image
-    return Image.fromarray((np.clip(np.asarray(image).astype(np.float64), 0, 65535) / 257).round().astype(np.uint8))
-
-
-def notes_on(heads: Sequence[Head], size: tuple[int, ...], options: ReadOptions, troubles: dict[str, str]) -> list[str]:
+def notes_on(heads: Sequence[Head], form: Form, options: ReadOptions, troubles: dict[str, str]) -> list[str]:
     """Return a sentence on everything that was done to the pictures."""
-    notes: list[str] = []
-    resized = sum((head.height, head.width) != tuple(size) for head in heads)
-    if resized:
-        why = "the size asked for" if options.size else "the median size"
-        notes.append(f"resized {resized} of {len(heads)} pictures to {size[0]} x {size[1]} (height x width, {why})")
-    if alpha := sum(head.alpha for head in heads):
-        notes.append(f"dropped the transparency of {alpha} pictures")
-    if deep := sum(head.mode.startswith("I") for head in heads):
-        notes.append(f"reduced {deep} pictures of 16 bits to 8")
-    greys = sum(head.mode in _GREY_MODES for head in heads)
-    if options.colour == "auto" and 0 < greys < len(heads):
-        notes.append(f"{greys} of {len(heads)} pictures are grey; all are read as colour (RGB)")
-    if troubles:
-        told = ", ".join(list(troubles)[:LISTED])
-        notes.append(f"left out {len(troubles)} unreadable picture(s): {told}{' ...' if len(troubles) > LISTED else ''}")
-    return notes
+    resized = sum((head.height, head.width) != tuple(form.size) for head in heads)
+    why = "the size asked for" if options.size else "the median size"
+    told = ", ".join(list(troubles)[:LISTED]) + (" ..." if len(troubles) > LISTED else "")
+    greys = sum(head.grey for head in heads) if options.colour == "auto" and form.channels == 3 else 0
+    alpha = sum(head.alpha for head in heads) if form.channels < 4 else 0
+    deep = sum(head.deep for head in heads)
+    hint = "; bits=16 keeps them" if options.bits == "auto" else ""
+    framed = sum(head.framed for head in heads)
+    notes = {
+        f"resized {resized} of {len(heads)} pictures to {form.size[0]} x {form.size[1]} (height x width, {why})": resized,
+        f"laid {alpha} pictures that may be transparent on white; colour='rgba' keeps their alpha": alpha,
+        f"reduced {deep} pictures of 16 bits to 8{hint}": 0 if form.deep else deep,
+        f"brought {len(heads) - deep} pictures of 8 bits to 16 (times 257)": len(heads) - deep if form.deep else 0,
+        f"{greys} of {len(heads)} pictures are grey; all are read as colour (RGB)": greys,
+        f"took the first of several pictures in {framed} animated or many-page files": framed,
+        f"left out {len(troubles)} unreadable picture(s): {told}": len(troubles),
+    }
+    return [note for note, count in notes.items() if count]
 
 
 def _as_grey_if_equal(array: Array, options: ReadOptions, notes: list[str]) -> Array:
     """Return one channel where all pictures, though saved as colour, have three equal ones."""
     if options.colour != "auto" or array.shape[3] == 1 or not all(equal_channels(picture) for picture in array):
         return array
-    notes.append("all pictures are grey, though saved as colour; one channel is kept")
+    notes.append(SAVED_AS_COLOUR)
     return np.ascontiguousarray(array[..., :1])
 
 

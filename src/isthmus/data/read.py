@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from isthmus.data.arrays import read_npy, read_npz, refuse_other_size
-from isthmus.data.options import Colour, OnError, ReadOptions, as_names, as_shape, as_size
+from isthmus.data.options import Colour, OnError, ReadOptions, as_bits, as_names, as_shape, as_size
 from isthmus.data.pictures import PICTURE_ENDINGS, read_folder, read_picture
 from isthmus.data.source import Source
 from isthmus.data.tables import read_parquet, read_text
@@ -34,6 +34,7 @@ def read(
     drop: str | int | Iterable[str | int] = (),
     size: str | int | Sequence[int] | None = None,
     colour: Colour = "auto",
+    bits: str | int = "auto",
     on_error: OnError = "refuse",
     shape: str | Sequence[int] | None = None,
 ) -> Source:
@@ -51,8 +52,10 @@ def read(
         Columns to leave out.
     size : int, str or (H, W), optional
         Height and width in pixels to which picture files are resized; by default the median size.
-    colour : {"auto", "grey", "rgb"}
-        How picture files are read; "auto" keeps one channel if all are grey.
+    colour : {"auto", "grey", "rgb", "rgba"}
+        How picture files are read; "auto" keeps one channel if all are grey. Only "rgba" keeps transparency; otherwise it is white.
+    bits : {"auto", 8, 16}
+        Bits of a pixel of picture files; "auto" keeps 16 (as uint16) if all have 16, and reduces them to 8 otherwise.
     on_error : {"refuse", "skip"}
         What to do about pictures that cannot be read.
     shape : str or (H, W, C), optional
@@ -79,7 +82,7 @@ def read(
     [[1.4], [4.7]]
     """
     asked = None if columns is None else as_names(columns)
-    options = ReadOptions(key, asked, as_names(drop), as_size(size), colour, on_error, as_shape(shape))
+    options = ReadOptions(key, asked, as_names(drop), as_size(size), colour, on_error, as_shape(shape), as_bits(bits))
     path = Path(path).expanduser()
     reader = _reader(path)
     try:

@@ -260,16 +260,31 @@ class Schema:
     def _align_pictures(self, source: Source) -> Array:
         shape = source.array.shape[1:]
         if shape != self.shape:
-            colour = {1: "grey", 3: "rgb"}.get(self.shape[2], "auto")
+            colour = {1: "grey", 3: "rgb", 4: "rgba"}.get(self.shape[2], "auto")
             raise DataError(
                 f"{source.name}: pictures of {_told(shape)}; the model needs {_told(self.shape)} (height x width x channels). "
                 f"Read picture files with size={self.shape[0]}x{self.shape[1]} and colour={colour!r}, or resize the array"
             )
         if (source.array.dtype.kind == "f") != (self.dtype[:5] == "float"):
-            source.notes.append(
-                f"the model was fitted on {self.dtype} and these are {source.array.dtype.name}: they are taken to be in the same units"
-            )
+            small = self.dtype in ("uint8", "uint16") and source.array.size and 0 < source.array.max() <= 1
+            doubt = ", though they lie within 0 and 1: multiply them if the model's went further" if small else ""
+            told = f"the model was fitted on {self.dtype} and these are {source.array.dtype.name}"
+            source.notes.append(f"{told}: they are taken to be in the same units{doubt}")
+        self._refuse_other_depth(source)
         return source.array
+
+    def _refuse_other_depth(self, source: Source) -> None:
+        """Refuse pixels of another number of bits: they would count as nearly black, or as far too bright."""
+        found = source.array.dtype.name
+        if self.dtype == "uint16" and found == "uint8":
+            raise DataError(
+                f"{source.name}: pixels of 8 bits; the model was fitted on 16. Multiply them by 257, or read files with bits=16"
+            )
+        if self.dtype == "uint8" and source.array.dtype.kind in "iu" and found != "uint8" and source.array.size:
+            low, high = int(source.array.min()), int(source.array.max())
+            if low < 0 or high > 255:
+                mend = "Divide pixels of 16 bits by 257, or read files with bits=8"
+                raise DataError(f"{source.name}: values from {low} to {high}; the model was fitted on pixels from 0 to 255. {mend}")
 
     def _align_named(self, source: Source) -> Array:
         if source.columns == self.columns:

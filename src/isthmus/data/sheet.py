@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from isthmus.data.source import Array
 from isthmus.errors import DataError
 
-PAPER = 255
 # What a viewer opens without trouble.
 LARGEST_SHEET = 1 << 26
 
@@ -61,18 +60,23 @@ def as_bytes(pictures: Array) -> NDArray[np.uint8]:
     return _bytes(pictures, low, high)
 
 
+def as_pixels(pictures: Array) -> Array:
+    """Return pictures of uint16 as they are, which is 16 bits a pixel, and all others as `as_bytes` does."""
+    return pictures if pictures.dtype == np.uint16 else as_bytes(pictures)
+
+
 def _bytes(pictures: Array, low: float, high: float) -> NDArray[np.uint8]:
     scaled = (pictures.astype(np.float64) - low) / ((high - low) or 1.0)
     return np.rint(np.clip(scaled, 0.0, 1.0) * 255).astype(np.uint8)
 
 
-def contact_sheet(pictures: NDArray[np.uint8], across: int | None = None) -> NDArray[np.uint8]:
+def contact_sheet(pictures: Array, across: int | None = None) -> Array:
     """Lay pictures out on one sheet with small gaps.
 
     Parameters
     ----------
     pictures : ndarray of shape (n, H, W, C)
-        Bytes.
+        Of uint8 or uint16.
     across : int, optional
         How many in a row; by default so many that the sheet is about square.
 
@@ -99,7 +103,7 @@ def contact_sheet(pictures: NDArray[np.uint8], across: int | None = None) -> NDA
         raise DataError(
             f"a sheet of {n} pictures would have {tall} x {broad} pixels. Write them to a folder (a path without an ending) or to .npy"
         )
-    sheet = np.full((tall, broad, channels), PAPER, np.uint8)
+    sheet = np.full((tall, broad, channels), np.iinfo(pictures.dtype).max, pictures.dtype)
     for i, picture in enumerate(pictures):
         y, x = gap + (i // columns) * (height + gap), gap + (i % columns) * (width + gap)
         sheet[y : y + height, x : x + width] = picture

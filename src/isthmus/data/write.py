@@ -9,26 +9,26 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
 from isthmus.data.append import Head, opened
-from isthmus.data.sheet import as_bytes, as_pictures, contact_sheet
+from isthmus.data.picture_files import PICTURE_OUTPUTS, save_picture
+from isthmus.data.provenance import Provenance, check_provenance
+from isthmus.data.sheet import as_pictures, as_pixels, contact_sheet
 from isthmus.data.source import Array
 from isthmus.errors import ConfigError, DataError
 from isthmus.files import atomic_path
 
-JPEG_QUALITY = 95
 MIXED = (".csv", ".tsv", ".parquet")
 
 
 @dataclass(frozen=True)
 class _Content:
-    """What to write: the values with names for their columns and rows."""
+    """What to write: the values with names for their columns and rows, and the metadata of pictures."""
 
     array: Array
     columns: tuple[str, ...]
     ids: tuple[str, ...]
+    xmp: bytes
 
 
 _Writer = Callable[[Path, _Content], None]
@@ -41,22 +41,27 @@ def write(
     columns: Sequence[str] | None = None,
     ids: Sequence[str] | None = None,
     overwrite: bool = True,
+    provenance: Provenance | None = None,
 ) -> Path:
     """Write an array; a file is written whole or not at all.
 
     Parameters
     ----------
     path : str or path
-        ``.csv``, ``.tsv``, ``.parquet``, ``.npy``, ``.npz`` (under the key "data"), ``.png`` or ``.jpg`` (one picture, or
-        several on a sheet), or a folder: a path without an ending takes one PNG per picture.
+        ``.csv``, ``.tsv``, ``.parquet``, ``.npy``, ``.npz`` (under the key "data"), ``.png``, ``.jpg``, ``.webp`` or ``.avif``
+        (one picture, or several on a sheet), or a folder: a path without an ending takes one PNG per picture.
     array : ndarray of shape (n,), (n, d), (H, W, C), (n, H, W, C) or (rows, steps, H, W, C)
         Numbers. Tables take pictures too, one value per column. Or columns of mixed types, as `isthmus.data.to_table` returns them.
+        Pictures of uint16 are written as PNG of 16 bits; other formats have 8.
     columns : sequence of str, optional
         Names of the columns in a table; c0, c1 ... by default.
     ids : sequence of str, optional
         Names of the rows: the first column "id" of a table, or the files' names in a folder.
     overwrite : bool
         Whether a file that is already there may be replaced.
+    provenance : Provenance, optional
+        How pictures came to be, which is written into their metadata (XMP): see `isthmus.tasks.provenance.provenance` for those
+        that a model made.
 
     Returns
     -------
@@ -68,7 +73,7 @@ def write(
     DataError
         If the ending is unknown, the array does not fit the format, or the place cannot be written to.
     ConfigError
-        If there are not as many names as columns or rows.
+        If there are not as many names as columns or rows, or `provenance` is something else.
 
     Examples
     --------
@@ -80,7 +85,8 @@ def write(
     path = Path(path).expanduser()
     if isinstance(array, Mapping):
         return _write_mixed(path, array, tuple(ids or ()), overwrite)
-    content = _Content(np.asarray(array), tuple(columns or ()), tuple(ids or ()))
+    made = check_provenance(provenance)
+    content = _Content(np.asarray(array), tuple(columns or ()), tuple(ids or ()), made.to_xmp() if made else b"")
     if content.ids and (content.array.ndim == 0 or len(content.ids) != len(content.array)):
         raise ConfigError(f"ids: {len(content.ids)} names for an array of shape {content.array.shape}; give one for each row")
     if not path.suffix or path.is_dir():
@@ -138,16 +144,9 @@ def _write_npz(path: Path, content: _Content) -> None:
 
 
 def _write_picture(path: Path, content: _Content) -> None:
-    pixels = as_bytes(as_pictures(content.array))
+    pixels = as_pixels(as_pictures(content.array))
     steps = content.array.shape[1] if content.array.ndim == 5 else None
-    _save(path, pixels[0] if len(pixels) == 1 else contact_sheet(pixels, steps))
-
-
-def _save(path: Path, pixels: NDArray[np.uint8]) -> None:
-    if pixels.shape[2] == 4 and path.suffix.lower() in (".jpg", ".jpeg"):
-        pixels = pixels[..., :3]
-    image = Image.fromarray(np.ascontiguousarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels))
-    image.save(path, quality=JPEG_QUALITY)
+    save_picture(path, pixels[0] if len(pixels) == 1 else contact_sheet(pixels, steps), content.xmp)
 
 
 def _write_folder(folder: Path, content: _Content, overwrite: bool) -> Path:
@@ -157,10 +156,10 @@ def _write_folder(folder: Path, content: _Content, overwrite: bool) -> Path:
         raise DataError(
             f"cannot write a table of shape {content.array.shape} to the folder {folder}. Give the file an ending: {', '.join(_WRITERS)}"
         )
-    pixels = as_bytes(as_pictures(content.array))
+    pixels = as_pixels(as_pictures(content.array))
     for name, picture in zip(_file_names(content.ids, len(pixels)), pixels):
         with atomic_path(folder / name, overwrite=overwrite) as temporary:
-            _save(temporary, picture)
+            save_picture(temporary, picture, content.xmp)
     return folder
 
 
@@ -180,7 +179,5 @@ _WRITERS: dict[str, _Writer] = {
     ".parquet": _write_table,
     ".npy": _write_npy,
     ".npz": _write_npz,
-    ".png": _write_picture,
-    ".jpg": _write_picture,
-    ".jpeg": _write_picture,
+    **dict.fromkeys(PICTURE_OUTPUTS, _write_picture),
 }

@@ -37,7 +37,7 @@ class IsthmusImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         What stands for a missing value, beside NaN, None and null, which always do: -1, say, or "?".
     add_indicator : bool, default=False
         Whether a column is added for each that had gaps in fitting, which says where the gaps are: `get_feature_names_out` calls it
-        "missingindicator_" and its name.
+        ``missingindicator_`` and its name.
     keep_empty_features : bool, default=False
         Whether columns of which nothing was observed in fitting are kept, their gaps filled with 0 where they hold numbers; otherwise
         they are left out of the result.

@@ -12,6 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from isthmus import __version__
+from isthmus.data import Provenance
+from isthmus.data.provenance import TRAINED, png_info
 from isthmus.reports.markup import Markup, tag
 from isthmus.tasks.evidence import Array
 
@@ -85,23 +88,26 @@ def _tile(pictures: Bytes, columns: int, gap: int) -> Bytes:
     return merged[: merged.shape[0] - gap, : merged.shape[1] - gap]
 
 
-def data_uri(image: Image.Image) -> str:
+def data_uri(image: Image.Image, made_by: str = "") -> str:
     """Write an image into a ``data:`` address as PNG.
 
     Parameters
     ----------
     image : PIL.Image.Image
+    made_by : str
+        The model that made it, which its metadata say then; empty for originals.
 
     Returns
     -------
     str
     """
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", optimize=True)
+    made = Provenance(TRAINED, f"isthmus {__version__}", f"isthmus {made_by}", operation="report") if made_by else None
+    image.save(buffer, "PNG", optimize=True, pnginfo=png_info(made.to_xmp() if made else b""))
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def grid(pictures: Array, columns: int, description: str) -> Markup:
+def grid(pictures: Array, columns: int, description: str, made_by: str = "") -> Markup:
     """Show pictures in rows of `columns` as one ``<img>``; small ones keep crisp pixels.
 
     Parameters
@@ -112,6 +118,8 @@ def grid(pictures: Array, columns: int, description: str) -> Markup:
         Pictures a row.
     description : str
         For those who cannot see the picture.
+    made_by : str
+        The model that made them, which their metadata say then; empty for originals.
 
     Returns
     -------
@@ -128,7 +136,7 @@ def grid(pictures: Array, columns: int, description: str) -> Markup:
     image = Image.fromarray(pixels)
     crisp = "crisp" if side <= PIXELATED_UP_TO else None
     style = f"--columns:{columns}"
-    return tag("img", src=data_uri(image), alt=description, width=image.width, height=image.height, class_=crisp, style=style)
+    return tag("img", src=data_uri(image, made_by), alt=description, width=image.width, height=image.height, class_=crisp, style=style)
 
 
 @dataclass(frozen=True)

@@ -157,7 +157,9 @@ def figures(data: ReportData, models: Models) -> Section | None:
 
 def _strip(label: str, shown: Array, kind: str = "") -> Markup:
     shown = shown[:SHOWN_PICTURES]
-    return tag("span", label, class_=f"label {kind}") + pictures.grid(shown, len(shown), f"{counted(len(shown), 'picture')}: {label}")
+    made_by = "" if kind == "given" else label
+    drawn = pictures.grid(shown, len(shown), f"{counted(len(shown), 'picture')}: {label}", made_by)
+    return tag("span", label, class_=f"label {kind}") + drawn
 
 
 def _strips(rows: Iterable[Markup]) -> Markup:
@@ -283,7 +285,7 @@ def _samples(name: str, shown: Array | None) -> Markup:
         return Markup()
     shown = shown[:SHOWN_SAMPLES]
     caption = tag("figcaption", tag("b", name), tag("span", "new samples", class_="muted"))
-    return tag("figure", caption, pictures.grid(shown, _columns(len(shown)), f"{counted(len(shown), 'picture')} made up by {name}"))
+    return tag("figure", caption, pictures.grid(shown, _columns(len(shown)), f"{counted(len(shown), 'picture')} made up by {name}", name))
 
 
 def _paths(name: str, shown: Array | None) -> Markup:
@@ -292,7 +294,8 @@ def _paths(name: str, shown: Array | None) -> Markup:
     shown = shown[:SHOWN_PATHS]
     flat = shown.reshape(-1, *shown.shape[2:])
     caption = tag("figcaption", tag("b", name), tag("span", "from one picture to another", class_="muted"))
-    return tag("figure", caption, pictures.grid(flat, shown.shape[1], f"{counted(len(shown), 'row')} of pictures gliding into one another"))
+    told = f"{counted(len(shown), 'row')} of pictures gliding into one another"
+    return tag("figure", caption, pictures.grid(flat, shown.shape[1], told, name))
 
 
 def learning(_data: ReportData, models: Models) -> Section | None:

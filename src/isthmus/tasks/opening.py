@@ -17,7 +17,7 @@ from isthmus.errors import ConfigError
 from isthmus.tasks.conditions import columns_of, known_columns, with_condition
 from isthmus.tasks.labels import read_names
 from isthmus.tasks.memory import free
-from isthmus.tasks.reading import SUBSETS, read_for
+from isthmus.tasks.reading import SUBSETS, picture_options, read_for
 
 STREAM = ("auto", "always", "never")
 STREAMABLE = (*PARQUET, *ARROW, ".npy")
@@ -108,9 +108,8 @@ def _wanted(schema: Schema, path: Path, fitted: Mapping[str, Any]) -> dict[str, 
     """Return the options that give a dataset the rows of the schema."""
     if schema.kind != "pictures":
         return {"columns": schema.columns} if schema.columns else {name: fitted[name] for name in SUBSETS if fitted.get(name)}
-    height, width, channels = schema.shape
     if path.is_dir() and not _only_streamed(path):
-        return {"size": (height, width), "colour": {1: "grey", 3: "rgb"}.get(channels, "auto")}
+        return picture_options(schema)
     return {"shape": schema.shape}
 
 

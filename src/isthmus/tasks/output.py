@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.artifact import Artifact
-from isthmus.artifact.files import pack
 from isthmus.data import Dataset, Source, to_table
 from isthmus.data import write as write_array
 from isthmus.data.append import Appender, Head, Ids, append
@@ -26,8 +25,8 @@ from isthmus.data.source import row_blocks
 from isthmus.errors import ConfigError
 from isthmus.extras import require
 from isthmus.files import atomic_path
-from isthmus.spec import to_spec
 from isthmus.tasks import codes as coding
+from isthmus.tasks.provenance import fingerprint, provenance
 
 Array = NDArray[Any]
 What = Literal["codes", "reconstructions", "scores"]
@@ -109,6 +108,7 @@ class _Job:
     ids: str
     watch: Callable[[int], None]
     summary: Summary
+    marked: bool = True
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -151,6 +151,7 @@ def write(
     *,
     ids: str = "id",
     watch: Callable[[int], None] | None = None,
+    marked: bool = True,
 ) -> Written:
     """Write what a model makes of every row, in the rows' order and beside their names, without holding it in memory.
 
@@ -168,6 +169,8 @@ def write(
         Name of the column with the rows' names, where they have some.
     watch : callable, optional
         Called with the number of rows done.
+    marked : bool
+        Whether pictures say in their metadata that a model made them.
 
     Returns
     -------
@@ -181,7 +184,7 @@ def write(
         If the name of the ids is that of a column of the output.
     """
     named = bool(data.ids) if isinstance(data, Source) else data.named
-    job = _Job(artifact, data, what, ids if named else "", watch or _ignore, Summary())
+    job = _Job(artifact, data, what, ids if named else "", watch or _ignore, Summary(), marked)
     if job.ids in job.columns:
         raise ConfigError(f"the ids are called {ids!r}, as a column of the output is. Rename that column of the data, or leave the ids out")
     path = Path(out).expanduser() if out is not None else None
@@ -216,6 +219,7 @@ def _made_of(job: _Job) -> dict[str, str]:
 def _write_pictures(job: _Job, folder: Path) -> None:
     """Write a PNG file for each row; a hidden file says how far it came, until all are there."""
     made_of, progress = _made_of(job), folder / PROGRESS
+    made_by = provenance(job.artifact, "reconstruct") if job.marked else None
     try:
         found = json.loads(progress.read_text(encoding="utf-8"))
         done = int(found["done"]) if found["made of"] == made_of else 0
@@ -223,7 +227,7 @@ def _write_pictures(job: _Job, folder: Path) -> None:
         done = 0
     for values, ids in job.made(range(done, len(job.data))):
         names = [name if name.lower().endswith(".png") else f"{name}.png" for name in map(str, ids)]
-        write_array(folder, values, ids=names or [f"{done + i:08d}.png" for i in range(len(values))])
+        write_array(folder, values, ids=names or [f"{done + i:08d}.png" for i in range(len(values))], provenance=made_by)
         done += len(values)
         with atomic_path(progress) as beside:
             beside.write_text(json.dumps({"made of": made_of, "done": done}), encoding="utf-8")
@@ -294,14 +298,3 @@ def _typed(ids: Sequence[str], data: Source | Dataset) -> Ids:
         return ids
     pa = require("pyarrow", "table", "reading ids")
     return pa.array(ids).cast(pa.from_numpy_dtype(dtype)).to_numpy()
-
-
-def fingerprint(artifact: Artifact) -> str:
-    """Return a digest of everything that decides what a model makes of a row."""
-    entry, arrays = artifact.preprocessor.state()
-    entry.pop("notes")
-    found = hashlib.sha256(json.dumps([to_spec(artifact.model), to_spec(artifact.objective), entry]).encode())
-    tensors = {name: tensor.numpy() for name, tensor in pack({"model": artifact.model, "objective": artifact.objective}).items()}
-    for name, values in sorted({**tensors, **arrays}.items()):
-        found.update(name.encode() + np.ascontiguousarray(values).tobytes())
-    return found.hexdigest()[:16]

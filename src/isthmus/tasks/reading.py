@@ -50,8 +50,14 @@ def read_for(schema: Schema, path: str | Path, fitted: Mapping[str, Any] | None 
         return _read_array(schema, path, fitted or {}, options)
     if schema.kind == "table":
         return read(path, **options)
+    return _read(path, {**picture_options(schema), **options})
+
+
+def picture_options(schema: Schema) -> dict[str, Any]:
+    """Return the options of `isthmus.read` that give picture files the size, channels and bits of the schema's rows."""
     height, width, channels = schema.shape
-    return _read(path, {"size": (height, width), "colour": {1: "grey", 3: "rgb"}.get(channels, "auto"), **options})
+    colour = {1: "grey", 3: "rgb", 4: "rgba"}.get(channels, "auto")
+    return {"size": (height, width), "colour": colour, "bits": 16 if schema.dtype == "uint16" else 8}
 
 
 def _read(path: Path, options: Mapping[str, Any]) -> Source:
