@@ -358,14 +358,14 @@ def between() -> Section:
         """,
         [Table(e.Findings(shown), ("latent", "model", "kind"), ("to nearest digit", "neighbours agree", "Frechet"))],
         """
-        With 8 and 16 units, half-way between two codes the variational model is about as near to real digits as unseen digits are to each
-        other; the plain one is on the way to a plain average of pixels. That is not blur alone: the way from each model's own
+        With 8 and 16 units, half-way between two codes the variational model is within a fifth as near to real digits as unseen digits are
+        to each other; the plain one is on the way to a plain average of pixels. That is not blur alone: the way from each model's own
         reconstructions to its half-way points is shorter too. Pictures drawn from the
-        prior lie as near to real digits as those half-way points, those from around the plain model's codes much farther away.
+        prior lie nearer to real digits than those half-way points, those from around the plain model's codes much farther away.
 
         Two limits. With 2 units the plain code has little room for holes, and half-way points are as good in both. And the
         Frechet distance sees means and covariances only: a normal with the covariance of the plain codes gets those right, and at 16 units
-        beats the prior in it, with pictures much farther from any digit.
+        comes near the prior in it, with pictures much farther from any digit.
         """,
         "between",
         "Half-way between two digits through the variational code, the plain code and pixels; and pictures drawn from both codes",

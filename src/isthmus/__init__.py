@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from isthmus.estimators import (
         AnomalyDetector,
         Autoencoder,
+        Denoiser,
         DenoisingAutoencoder,
         IsthmusImputer,
         LinearAutoencoder,
@@ -32,6 +33,7 @@ _WHERE = {
     "Artifact": "isthmus.artifact",
     "Autoencoder": "isthmus.estimators",
     "Config": "isthmus.tasks.config",
+    "Denoiser": "isthmus.estimators",
     "DenoisingAutoencoder": "isthmus.estimators",
     "IsthmusImputer": "isthmus.estimators",
     "LinearAutoencoder": "isthmus.estimators",
@@ -47,6 +49,7 @@ __all__ = [
     "Artifact",
     "Autoencoder",
     "Config",
+    "Denoiser",
     "DenoisingAutoencoder",
     "IsthmusImputer",
     "LinearAutoencoder",

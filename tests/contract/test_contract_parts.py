@@ -9,7 +9,18 @@ import pytest
 import torch
 from torch import nn
 
-from isthmus.corruptions import AdditiveGaussian, HideColumns, Masking, SaltAndPepper
+from isthmus.corruptions import (
+    AdditiveGaussian,
+    Blur,
+    Clipped,
+    GaussianRange,
+    HideColumns,
+    Jpeg,
+    Masking,
+    SaltAndPepper,
+    Shot,
+    Speckle,
+)
 from isthmus.families import FAMILIES, Architecture, conditioned, get
 from isthmus.families.denoising import CORRUPTIONS
 from isthmus.families.latents import POSTERIORS, PRIORS
@@ -28,7 +39,7 @@ from isthmus.likelihoods import (
     Poisson,
     StudentT,
 )
-from isthmus.nn import FillingEncoder, TeamDecoder, materialise
+from isthmus.nn import FillingEncoder, TeamDecoder, UNet, materialise
 from isthmus.objectives import Filling
 from isthmus.priors import MixtureDensity
 from isthmus.spec import from_spec, known, to_spec
@@ -57,6 +68,13 @@ UNTIED = [{}, {"architecture": Architecture("conv")}, {"architecture": Architect
 UNTIEABLE = ("full", "planar", "iaf", "sphere")  # of which the encoder gives other numbers than one or two for each unit of the code
 MIXED = [Part("size", "number", 1, "size"), Part("visits", "count", 1, "visits", 0.5, 2.0), Part("colour", "category", 3, "colour")]
 OTHERS = [
+    GaussianRange(0.0, 0.2),
+    Speckle(0.1),
+    Shot(20.0, 60.0),
+    Blur(0.5, 1.5),
+    Jpeg(30.0),
+    Clipped(AdditiveGaussian(0.1)),
+    UNet(1, widths=(4, 6), blocks=1),
     AdditiveGaussian(0.5),
     Masking(0.25, value=-1.0),
     SaltAndPepper(0.1, -3.0, 3.0),

@@ -2,5 +2,19 @@
 
 from isthmus.corruptions.columns import HideColumns
 from isthmus.corruptions.core import AdditiveGaussian, Corruption, Masking, SaltAndPepper
+from isthmus.corruptions.jpeg import Jpeg
+from isthmus.corruptions.pictures import Blur, Clipped, GaussianRange, Shot, Speckle
 
-__all__ = ["AdditiveGaussian", "Corruption", "HideColumns", "Masking", "SaltAndPepper"]
+__all__ = [
+    "AdditiveGaussian",
+    "Blur",
+    "Clipped",
+    "Corruption",
+    "GaussianRange",
+    "HideColumns",
+    "Jpeg",
+    "Masking",
+    "SaltAndPepper",
+    "Shot",
+    "Speckle",
+]

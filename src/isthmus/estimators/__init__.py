@@ -9,6 +9,7 @@ from isthmus.estimators.classes import (
     SparseAutoencoder,
     VariationalAutoencoder,
 )
+from isthmus.estimators.denoiser import Denoiser
 from isthmus.estimators.imputer import IsthmusImputer
 from isthmus.estimators.kin import (
     VQVAE,
@@ -31,6 +32,7 @@ __all__ = [
     "BaseAutoencoder",
     "BetaVAE",
     "ConditionalVAE",
+    "Denoiser",
     "DenoisingAutoencoder",
     "FSQAutoencoder",
     "HypersphericalVAE",

@@ -7,6 +7,8 @@ from isthmus.nn.labelled import LabelledDecoder, LabelledEncoder
 from isthmus.nn.mlp import MLP
 from isthmus.nn.subpixel import SubpixelDecoder, SubpixelEncoder
 from isthmus.nn.tied import TiedConv, TiedMLP
+from isthmus.nn.tiling import tiled
+from isthmus.nn.unet import UNet
 
 __all__ = [
     "ConvDecoder",
@@ -21,8 +23,10 @@ __all__ = [
     "TeamDecoder",
     "TiedConv",
     "TiedMLP",
+    "UNet",
     "activation",
     "activations",
     "initialise",
     "materialise",
+    "tiled",
 ]

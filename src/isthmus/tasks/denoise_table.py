@@ -1,0 +1,200 @@
+"""What a denoiser is worth beside older ways: peak signal-to-noise ratio and structural similarity of each, in one table."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from isthmus.artifact.restorer import as_pictures, white
+from isthmus.errors import DataError
+from isthmus.objectives.similarity import WINDOW, psnr, ssim
+
+Array = NDArray[Any]
+Method = Callable[[list[Array]], Sequence[Array]]
+PATCH, SEARCH, STRENGTH = 2, 10, 0.6
+MEDIAN_OF_NORMAL = 0.6745  # of the absolute value
+
+
+@dataclass(frozen=True)
+class Figures:
+    """How near a method comes to clean pictures.
+
+    Attributes
+    ----------
+    method : str
+    psnr : float
+        Mean over the pictures, in decibels.
+    ssim : float
+        Mean over the pictures; NaN where they are smaller than the window of 11 x 11.
+    seconds : float
+        For all pictures.
+    """
+
+    method: str
+    psnr: float
+    ssim: float
+    seconds: float
+
+
+def noise_level(picture: Array) -> float:
+    """Estimate the standard deviation of white Gaussian noise from the finest diagonal details, where pictures have little of their own.
+
+    Parameters
+    ----------
+    picture : ndarray of shape (H, W, C)
+        At least 2 x 2.
+
+    Returns
+    -------
+    float
+        In units of the picture's values.
+
+    References
+    ----------
+    Donoho and Johnstone, "Ideal spatial adaptation by wavelet shrinkage", Biometrika 81, 1994.
+
+    Examples
+    --------
+    >>> round(noise_level(np.random.default_rng(0).normal(size=(200, 200, 1))), 1)
+    1.0
+    """
+    height, width = (2 * (length // 2) for length in picture.shape[:2])
+    even = np.asarray(picture, np.float64)[:height, :width]
+    details = (even[::2, ::2] - even[1::2, ::2] - even[::2, 1::2] + even[1::2, 1::2]) / 2
+    return float(np.median(np.abs(details)) / MEDIAN_OF_NORMAL) if details.size else 0.0
+
+
+def median(picture: Array, size: int = 3) -> Array:
+    """Replace each value by the median of the `size` x `size` values around it.
+
+    Examples
+    --------
+    >>> float(median(np.pad(np.ones((1, 1, 1)), ((2, 2), (2, 2), (0, 0)))).max())
+    0.0
+    """
+    from scipy import ndimage  # pyright: ignore[reportMissingTypeStubs]
+
+    filters: Any = ndimage
+    return filters.median_filter(picture, size=(size, size, 1), mode="mirror" if min(picture.shape[:2]) > 1 else "nearest")
+
+
+def non_local_means(picture: Array, std: float | None = None) -> Array:
+    r"""Replace each pixel by a mean of those whose surroundings look alike.
+
+    The weight of a pixel within 10 rows and columns is :math:`e^{-\max(d^2 - 2\sigma^2, 0) / h^2}`, with :math:`d^2` the mean squared
+    difference of both surroundings of 5 x 5 and :math:`h = 0.6\,\sigma`.
+
+    Parameters
+    ----------
+    picture : ndarray of shape (H, W, C)
+        Floating-point numbers.
+    std : float, optional
+        Of the noise; estimated by default.
+
+    Returns
+    -------
+    ndarray of shape (H, W, C)
+
+    References
+    ----------
+    Buades, Coll and Morel, "Non-local means denoising", Image Processing On Line 1, 2011.
+
+    Examples
+    --------
+    >>> non_local_means(np.full((4, 4, 1), 0.5))[0, 0]
+    array([0.5])
+    """
+    x = torch.tensor(picture).movedim(2, 0)[None]
+    variance = max(noise_level(picture) if std is None else std, 1e-6) ** 2
+    around = functional.pad(x, (SEARCH,) * 4, mode="replicate")
+    height, width = x.shape[2:]
+    total, weights = torch.zeros_like(x), torch.zeros_like(x[:, :1])
+    for down in range(2 * SEARCH + 1):
+        for right in range(2 * SEARCH + 1):
+            other = around[:, :, down : down + height, right : right + width]
+            weight = torch.exp(-(_apart(x, other) - 2 * variance).clamp_min(0) / (STRENGTH**2 * variance))
+            total.addcmul_(weight, other)
+            weights += weight
+    return (total / weights)[0].movedim(0, 2).numpy()
+
+
+def _apart(x: Tensor, other: Tensor) -> Tensor:
+    """Return the mean squared difference of the surroundings of each pixel."""
+    squares = (x - other).square().mean(1, keepdim=True)
+    return functional.avg_pool2d(squares, 2 * PATCH + 1, 1, PATCH, count_include_pad=False)
+
+
+def usual_methods(std: float | None = None) -> dict[str, Method]:
+    """Return the older ways by name: noisy pictures as they are, the median filter, non-local means.
+
+    Parameters
+    ----------
+    std : float, optional
+        Of the noise, for non-local means; estimated from each picture by default.
+
+    Examples
+    --------
+    >>> list(usual_methods())
+    ['noisy', 'median 3 x 3', 'non-local means']
+    """
+    means = partial(non_local_means, std=std)
+    return {
+        "noisy": list,
+        "median 3 x 3": lambda noisy: [median(x) for x in noisy],
+        "non-local means": lambda noisy: [means(x) for x in noisy],
+    }
+
+
+def compare(clean: Any, noisy: Any, methods: Mapping[str, Method]) -> list[Figures]:
+    """Measure methods on pairs of noisy and clean pictures.
+
+    Parameters
+    ----------
+    clean, noisy : as of `isthmus.tasks.denoise.fit`
+    methods : mapping of str to callable
+        Each takes the list of noisy pictures, as floating-point numbers of which white is 1, and returns the list without noise: such as a
+        `Restorer`, or one of `usual_methods`. What they return is kept within black and white, but for the method "noisy".
+
+    Returns
+    -------
+    list of Figures
+
+    Raises
+    ------
+    DataError
+        If pairs do not match.
+
+    Examples
+    --------
+    >>> picture = np.full((1, 16, 16, 1), 0.5, np.float32)
+    >>> compare(picture, picture + 0.1, {"noisy": list})[0].psnr
+    20.0
+    """
+    wanted, given = _unit(clean, "clean"), _unit(noisy, "noisy")
+    if [a.shape for a in wanted] != [b.shape for b in given]:
+        raise DataError(f"clean and noisy pictures do not match: {len(wanted)} and {len(given)} pictures, or different sizes")
+    return [_measured(name, method, given, wanted) for name, method in methods.items()]
+
+
+def _unit(pictures: Any, name: str) -> list[Array]:
+    return [(picture / white(picture.dtype)).astype(np.float32) for picture in as_pictures(pictures, name)]
+
+
+def _measured(name: str, method: Method, noisy: list[Array], clean: list[Array]) -> Figures:
+    start = time.perf_counter()
+    found = method(noisy)
+    seconds = time.perf_counter() - start
+    pairs = [(torch.tensor(a[None]), torch.tensor(b[None])) for a, b in zip(found, clean)]
+    pairs = pairs if name == "noisy" else [(a.clamp(0, 1), b) for a, b in pairs]
+    large = all(min(b.shape[1:3]) >= WINDOW for _, b in pairs)
+    alike = [float(ssim(a, b)) for a, b in pairs] if large else [float("nan")]
+    return Figures(name, round(float(np.mean([float(psnr(a, b)) for a, b in pairs])), 4), float(np.mean(alike)), seconds)
