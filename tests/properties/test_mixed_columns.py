@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from isthmus.data import Column, ColumnsPreprocessor, Schema, restore_preprocessor
@@ -69,6 +69,8 @@ def test_blocks_and_states_change_nothing(column, size):
 
 
 @given(columns_of("heavy", NUMBERS))
+@example(("heavy", np.array([0.0, 0.0, 1.0, 2.2250738585072014e-308])))
+@example(("heavy", np.array([0.0, 5e-324, 1e-323, 1.0])))
 @settings(deadline=None)
 def test_heavy_columns_keep_their_order(column):
     _, values = column

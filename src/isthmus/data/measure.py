@@ -147,8 +147,9 @@ def _slopes(knots: Array, scores: Array) -> Array:
     """Return the slopes of the outer tenths, by which it goes on beyond the knots."""
     inner = min(len(knots) - 2, len(knots) // 10) + 1 if len(knots) > 1 else 0
     pairs = ((0, inner), (-1 - inner, -1))
-    found = [(scores[b] - scores[a]) / 2 / (knots[b] / 2 - knots[a] / 2) for a, b in pairs]
-    return np.maximum(np.array(found), np.finfo(np.float64).tiny)
+    with np.errstate(over="ignore", divide="ignore"):  # knots so close that the slope is beyond all numbers
+        found = [(scores[b] - scores[a]) / 2 / (knots[b] / 2 - knots[a] / 2) for a, b in pairs]
+    return np.clip(np.array(found), np.finfo(np.float64).tiny, np.finfo(np.float64).max)
 
 
 class Flag(Measure):
