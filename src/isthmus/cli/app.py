@@ -14,7 +14,7 @@ from isthmus.cli import marks
 from isthmus.cli.detect import detect
 from isthmus.cli.flags import parse_reading, parse_settings, with_settings
 from isthmus.cli.impute import impute
-from isthmus.cli.kit import Condition, enlarged, names, wanted
+from isthmus.cli.kit import Condition, console, enlarged, names, wanted
 from isthmus.cli.many import fit_many
 from isthmus.cli.measuring import density, evaluate, quality
 from isthmus.cli.monitor import monitor
@@ -23,8 +23,6 @@ from isthmus.cli.space import arithmetic, cluster, edit, neighbours, traverse, u
 from isthmus.errors import ArtifactError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from isthmus.artifact import Artifact
     from isthmus.data import Dataset, Source
 
@@ -57,18 +55,12 @@ def _out(text: str) -> Any:
     return typer.Option("--out", "-o", help=text, metavar="PATH")
 
 
-def _console() -> Console:
-    from rich.console import Console
-
-    return Console(highlight=False)
-
-
 def _say(*parts: str | tuple[str, str], whole: bool = True) -> None:
     """Print a line as it is: nothing in it is markup, and it is broken only in a terminal, unless it must stay `whole`."""
     from rich.text import Text
 
-    console = _console()
-    console.print(Text.assemble(*parts), soft_wrap=whole or not console.is_terminal)
+    to = console()
+    to.print(Text.assemble(*parts), soft_wrap=whole or not to.is_terminal)
 
 
 def run() -> None:
@@ -108,12 +100,12 @@ def demo(
     for name in SHOWN:
         check_folder(out / name, overwrite=True)
     check_file(out / "report.html", (".html",))
-    console = _console()
-    bar = Bar(console)
+    shown_on = console()
+    bar = Bar(shown_on)
 
     def started(name: str) -> None:
         bar.title = name
-        if not console.is_terminal:
+        if not shown_on.is_terminal:
             _say(f"training {name} ...")
 
     _say("Five autoencoders on scikit-learn's 1,797 real handwritten digits (8 x 8 grey).\n")
@@ -122,7 +114,7 @@ def demo(
     finally:
         bar.close()
     rows = {**data.baselines, **{model.family: model.metrics for model in data.models}}
-    console.print(comparison(rows, "\nHeld-out digits, which no model was trained on"))
+    shown_on.print(comparison(rows, "\nHeld-out digits, which no model was trained on"))
     data.commands = _next_commands(out)
     report = write_html(data, out / "report.html")
     _say("\nReport: ", (str(report), "bold"), " (open it in a browser)\n\nOn with your own data:")
@@ -164,7 +156,7 @@ def fit(
     from isthmus.cli import fitting
 
     job = fitting.Job(data, out, reading, chosen, overwrite, checkpoint, resume, save_config, tensorboard)
-    raise typer.Exit(fitting.run(job, _console()))
+    raise typer.Exit(fitting.run(job, console()))
 
 
 app.command("fit-many")(fit_many)
@@ -190,7 +182,7 @@ def _read(
     from isthmus.cli.using import open_data
 
     options: dict[str, Any] = {"key": key, "on_error": on_error, "stream": stream, "condition": names(condition), "ids": ids}
-    return open_data(artifact, data, _console(), **options)
+    return open_data(artifact, data, console(), **options)
 
 
 def _check(out: Path | None, pictures: bool) -> None:
@@ -229,7 +221,7 @@ def encode(
     using.check(out, TABLES, data)
     artifact = _load(model)
     source = _read(artifact, data, key, on_error, stream, condition, ids)
-    using.tell(using.write(artifact, source, "codes", out, _console(), ids), _console())
+    using.tell(using.write(artifact, source, "codes", out, console(), ids), console())
 
 
 @app.command()
@@ -253,7 +245,7 @@ def reconstruct(
     else:
         using.check(out, TABLES, data)
     source = _read(artifact, data, key, on_error, stream, condition, ids)
-    using.tell(using.write(artifact, source, "reconstructions", out, _console(), ids), _console())
+    using.tell(using.write(artifact, source, "reconstructions", out, console(), ids), console())
 
 
 @app.command()
@@ -276,11 +268,11 @@ def score(
         using.check(out, TABLES, data)
     artifact = _load(model)
     source = _read(artifact, data, key, on_error, stream, condition, ids)
-    written = using.write(artifact, source, "scores", out, _console(), ids)
+    written = using.write(artifact, source, "scores", out, console(), ids)
     score, error = written.summary.means
     entries = {"rows": f"{len(source):,}", "mean score (nats)": score, "mean squared error (scaled)": error}
-    _console().print(facts({**entries, "strangest rows (score)": ", ".join(written.summary.told)}))
-    using.tell(written, _console())
+    console().print(facts({**entries, "strangest rows (score)": ", ".join(written.summary.told)}))
+    using.tell(written, console())
 
 
 @app.command()
@@ -370,7 +362,7 @@ def report(
         source = _read(artifact, data, key, on_error, stream, condition, labels_key)
     found = report_data(artifact, source, model, data, known_labels(labels, labels_key, data, source))
     rows = {**found.baselines, **{m.family: m.metrics for m in found.models}}
-    _console().print(comparison(rows, f"Measured on {found.data['measured on']}"))
+    console().print(comparison(rows, f"Measured on {found.data['measured on']}"))
     _say(f"\nwrote {write_html(found, out)}")
 
 
@@ -391,13 +383,13 @@ def info(
     if engine or measure:
         from isthmus.cli.engine import run as show_engine
 
-        show_engine(_console(), measure)
+        show_engine(console(), measure)
     if model is None:
         if engine or measure:
             return
         raise ConfigError("info needs the folder of a saved model, or --engine")
     if marks.is_picture(model):
-        marks.tell(model, _console())
+        marks.tell(model, console())
         return
     artifact = _load(model)
     shape = " x ".join(map(str, artifact.schema.shape))
@@ -409,12 +401,12 @@ def info(
     titled = {"": head, held_out: artifact.facts.get("figures", {}), "Training": artifact.facts.get("training", {})}
     titled["Settings"] = {name.replace("_", "-"): value for name, value in artifact.config.items()}
     for title, entries in titled.items():
-        _console().print(facts(entries, f"\n{title}" if title else "", width=_wide(titled)))
+        console().print(facts(entries, f"\n{title}" if title else "", width=_wide(titled)))
     if artifact.schema.kind == "columns":
         from isthmus.cli.schema import shown
 
         _say("\n", ("Columns", "bold"))
-        _console().print(shown(artifact.schema))
+        console().print(shown(artifact.schema))
     if artifact.facts.get("command"):
         _say("\n", ("Made with  ", "bold"), str(artifact.facts["command"]))
     if history is not None:
@@ -436,4 +428,4 @@ def list_parts() -> None:
     found = catalogue()
     for title, entries in found.items():
         told = {name or title.split()[0]: without_formulas(name, line) for name, line in entries.items()}
-        _console().print(facts(told, f"\n{title}", width=_wide(found)))
+        console().print(facts(told, f"\n{title}", width=_wide(found)))

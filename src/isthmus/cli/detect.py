@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
+from isthmus.cli.kit import READ, Columns, Drop, Kinds, SchemaFile
 from isthmus.errors import ConfigError
 
-_FIT, _READ, _LOGS = "Learning", "Reading the data", "Logs"
-Names = list[str] | None
+_FIT, _LOGS = "Learning", "Logs"
 
 
 def detect(
@@ -63,30 +63,23 @@ def detect(
         int | None, typer.Option(help="Rows to learn from at most. Default: 20000.", min=5, metavar="N", rich_help_panel=_FIT)
     ] = None,
     seed: Annotated[int, typer.Option(help="Decides everything random.", min=0, metavar="N", rich_help_panel=_FIT)] = 0,
-    schema: Annotated[
-        Path | None, typer.Option(help="File that `isthmus schema` wrote: what the columns are.", metavar="FILE", rich_help_panel=_READ)
-    ] = None,
-    kind: Annotated[
-        Names,
-        typer.Option(
-            help="What a column is, such as zip=category. May be given several times.", metavar="COLUMN=KIND", rich_help_panel=_READ
-        ),
-    ] = None,
-    columns: Annotated[Names, typer.Option(help="Columns to use, such as a,b,c.", metavar="NAMES", rich_help_panel=_READ)] = None,
-    drop: Annotated[Names, typer.Option(help="Columns to leave out, such as id,label.", metavar="NAMES", rich_help_panel=_READ)] = None,
+    schema: SchemaFile = None,
+    kind: Kinds = None,
+    columns: Columns = None,
+    drop: Drop = None,
     ids: Annotated[
         str | None,
-        typer.Option(help="Column with the rows' names, to be written beside the results.", metavar="COLUMN", rich_help_panel=_READ),
+        typer.Option(help="Column with the rows' names, to be written beside the results.", metavar="COLUMN", rich_help_panel=READ),
     ] = None,
     stream: Annotated[
         str,
         typer.Option(
             help="Whether rows are read as they are needed, for data larger than memory: auto, always or never.",
             metavar="TEXT",
-            rich_help_panel=_READ,
+            rich_help_panel=READ,
         ),
     ] = "auto",
-    key: Annotated[str | None, typer.Option(help="Which array of an .npz file.", metavar="TEXT", rich_help_panel=_READ)] = None,
+    key: Annotated[str | None, typer.Option(help="Which array of an .npz file.", metavar="TEXT", rich_help_panel=READ)] = None,
     logs: Annotated[
         Path | None,
         typer.Option(

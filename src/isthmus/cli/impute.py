@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from isthmus.cli.kit import READ, Columns, Drop, Kinds, Names, SchemaFile, tell
 from isthmus.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
     from isthmus.data import Dataset, Schema, Source
     from isthmus.tasks.completed import Tally
 
-_FIT, _READ = "Learning", "Reading the data"
-Names = list[str] | None
+_FIT = "Learning"
 
 
 def impute(
@@ -37,20 +37,13 @@ def impute(
         int | None, typer.Option(help="Training steps; by the number of rows if left out.", min=1, metavar="N", rich_help_panel=_FIT)
     ] = None,
     seed: Annotated[int, typer.Option(help="Decides everything random.", min=0, metavar="N")] = 0,
-    schema: Annotated[
-        Path | None, typer.Option(help="File that `isthmus schema` wrote: what the columns are.", metavar="FILE", rich_help_panel=_READ)
-    ] = None,
-    kind: Annotated[
-        Names,
-        typer.Option(
-            help="What a column is, such as zip=category. May be given several times.", metavar="COLUMN=KIND", rich_help_panel=_READ
-        ),
-    ] = None,
-    columns: Annotated[Names, typer.Option(help="Columns to use, such as a,b,c.", metavar="NAMES", rich_help_panel=_READ)] = None,
-    drop: Annotated[Names, typer.Option(help="Columns to leave out, such as id,label.", metavar="NAMES", rich_help_panel=_READ)] = None,
+    schema: SchemaFile = None,
+    kind: Kinds = None,
+    columns: Columns = None,
+    drop: Drop = None,
     stream: Annotated[
         str,
-        typer.Option(help="Whether rows are read as they are needed: auto, always or never.", metavar="TEXT", rich_help_panel=_READ),
+        typer.Option(help="Whether rows are read as they are needed: auto, always or never.", metavar="TEXT", rich_help_panel=READ),
     ] = "auto",
 ) -> None:
     """Fill the gaps of a table: numbers, categories, counts, dates; and tell how many and how sure."""
@@ -70,23 +63,17 @@ def impute(
     console = Console(highlight=False)
     found = open_data(named(data), stream, **parse_reading({"columns": columns, "drop": drop}))
     for note in found.notes:
-        _say(console, f"note: {note}", "dim")
+        tell(console, f"note: {note}", "dim")
     artifact = _learned(found, _schema_of(found, schema, kind), steps, seed, console) if model is None else _loaded(model)
     if save is not None:
-        _say(console, f"wrote {artifact.save(save)}")
+        tell(console, f"wrote {artifact.save(save)}")
     count = Count(console, "filling gaps", len(found))
     try:
         tally = write(artifact, found, out, draws=draws, seed=seed, watch=count)
     finally:
         count.close()
     _tell(tally, artifact, console)
-    _say(console, f"wrote {out} ({tally.rows * max(1, draws):,} rows{f', {draws} draws of each' if draws else ''})")
-
-
-def _say(console: Console, text: str, style: str = "") -> None:
-    from rich.text import Text
-
-    console.print(Text(text, style=style), soft_wrap=True)
+    tell(console, f"wrote {out} ({tally.rows * max(1, draws):,} rows{f', {draws} draws of each' if draws else ''})")
 
 
 def _schema_of(data: Source | Dataset, schema: Path | None, kind: Names) -> Schema | None:
@@ -113,10 +100,10 @@ def _learned(data: Source | Dataset, schema: Schema | None, steps: int | None, s
     from isthmus.tasks.impute import fit
 
     def told(plan: Plan) -> None:
-        _say(console, f"{data.name}: {len(data):,} rows")
+        tell(console, f"{data.name}: {len(data):,} rows")
         console.print(shown(plan.schema))
         for note in plan.preprocessor.notes:
-            _say(console, f"note: {note}", "dim")
+            tell(console, f"note: {note}", "dim")
 
     bar = Bar(console, "learning to fill gaps")
     try:
@@ -132,7 +119,7 @@ def _tell(tally: Tally, artifact: Artifact, console: Console) -> None:
 
     found = tally.told(artifact.schema)
     if not found:
-        _say(console, "no gap was there to fill")
+        tell(console, "no gap was there to fill")
     table = Table(header_style="bold", box=None, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column("column")
     table.add_column("gaps filled", justify="right")
@@ -143,4 +130,4 @@ def _tell(tally: Tally, artifact: Artifact, console: Console) -> None:
     if found:
         console.print(table)
     for name, gaps in tally.left.items():
-        _say(console, f"note: {name} is left out by the model and keeps its {gaps:,} gaps", "dim")
+        tell(console, f"note: {name} is left out by the model and keeps its {gaps:,} gaps", "dim")

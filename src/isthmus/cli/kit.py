@@ -32,6 +32,17 @@ Labels = Annotated[Path | None, typer.Option(help="File with one label per row."
 LabelsKey = Annotated[str | None, typer.Option(help="Column or array with the labels, of --labels or else of DATA.", metavar="TEXT")]
 Rows = Annotated[str, typer.Option(help="Row numbers, such as 0,5,7.", metavar="I,J,...")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Where the result goes: .png for pictures, .csv, .npy ...", metavar="PATH")]
+READ = "Reading the data"  # panel of the help
+Names = list[str] | None
+SchemaFile = Annotated[
+    Path | None, typer.Option(help="File that `isthmus schema` wrote: what the columns are.", metavar="FILE", rich_help_panel=READ)
+]
+Kinds = Annotated[
+    Names,
+    typer.Option(help="What a column is, such as zip=category. May be given several times.", metavar="COLUMN=KIND", rich_help_panel=READ),
+]
+Columns = Annotated[Names, typer.Option(help="Columns to use, such as a,b,c.", metavar="NAMES", rich_help_panel=READ)]
+Drop = Annotated[Names, typer.Option(help="Columns to leave out, such as id,label.", metavar="NAMES", rich_help_panel=READ)]
 SEEN, MANY = 32, 1000  # pixels of the shorter side of a picture on a sheet, and how many are made larger
 FLAT = (".csv", ".tsv", ".parquet")
 
@@ -45,9 +56,14 @@ def console() -> Console:
 
 def say(text: str) -> None:
     """Print a line as it is."""
+    tell(console(), text)
+
+
+def tell(to: Console, text: str, style: str = "") -> None:
+    """Print a line as it is: nothing in it is markup, and it is not broken."""
     from rich.text import Text
 
-    console().print(Text(text), soft_wrap=True)
+    to.print(Text(text, style=style), soft_wrap=True)
 
 
 def names(condition: str | None) -> list[str] | None:

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.text import Text
-
+from isthmus.cli.kit import tell
 from isthmus.cli.places import check_file, check_folder
 from isthmus.data.logs import Tally
 from isthmus.errors import ConfigError
@@ -119,7 +118,7 @@ def run(order: Order, console: Console) -> int:
     detector = _learned(order, console) if order.learns else _opened(order)
     level = _level(order, detector)
     for note in _notes(order, detector, level):
-        _say(console, f"note: {note}", "dim")
+        tell(console, f"note: {note}", "dim")
     tally, verdicts = _verdicts(order, detector, level)
     kept = _Kept()
     with _table(order) as table:
@@ -129,7 +128,7 @@ def run(order: Order, console: Console) -> int:
                 table.add(verdict)
                 table.flush() if order.follow else None
             if order.follow and verdict.alarm:
-                _say(console, verdict.told())
+                tell(console, verdict.told())
     _tell(order, console, kept, tally, level)
     return kept.alarms
 
@@ -178,11 +177,11 @@ def _learned(order: Order, console: Console) -> LogDetector:
     facts = detector.facts
     told = f"{facts['training windows']:,} windows of {detector.plan.told()}, {len(detector.keys.miner.templates) - 1:,} templates"
     form = f" ({detector.form.name} lines)" if detector.form else ""
-    _say(console, f"learned from {facts['data']}{form}: {told}")
+    tell(console, f"learned from {facts['data']}{form}: {told}")
     for line in facts["read"]:
-        _say(console, f"  {line}", "dim")
+        tell(console, f"  {line}", "dim")
     if order.model is not None:
-        _say(console, f"saved {detector.save(order.model)}")
+        tell(console, f"saved {detector.save(order.model)}")
     return detector
 
 
@@ -245,14 +244,14 @@ def _tell(order: Order, console: Console, kept: _Kept, tally: Tally, level: floa
     facts = [f"{kept.windows:,} windows, {kept.alarms:,} alarms at alpha = {level:g}"]
     if not order.follow:
         for verdict in kept.strangest(SHOWN):
-            _say(console, f"\n{verdict.told()}")
+            tell(console, f"\n{verdict.told()}")
         facts += map(_partial, kept.partial)
         if kept.alarms > SHOWN:
             facts.append(f"the {SHOWN} strangest of {kept.alarms:,} alarms are shown; --out writes all windows")
-        _say(console, "")
+        tell(console, "")
     facts += [f"{line} since following began" if order.follow and i == 0 else line for i, line in enumerate(tally.told())]
     for line in facts:
-        _say(console, line)
+        tell(console, line)
     _write(order, console, kept, facts)
 
 
@@ -263,12 +262,8 @@ def _write(order: Order, console: Console, kept: _Kept, facts: list[str]) -> Non
             temporary.write_text(report(f"Alarms in {order.logs.name}", facts, kept.strangest(REPORTED), page), encoding="utf-8")
     for path in (order.report, order.out):
         if path is not None:
-            _say(console, f"wrote {path}")
+            tell(console, f"wrote {path}")
 
 
 def _partial(verdict: Verdict) -> str:
     return f"not a whole window, so no alarm: lines {verdict.window.first:,}-{verdict.window.last:,} (p = {verdict.p_value:.2g})"
-
-
-def _say(console: Console, line: str, style: str = "") -> None:
-    console.print(Text(line, style=style), soft_wrap=True)

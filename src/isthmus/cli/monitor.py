@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from isthmus.cli.kit import tell
 from isthmus.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -116,26 +117,20 @@ def _run(session: Session, batches: Generator[Batch], console: Console) -> int:
             for batch in batches:
                 _take(session, batch, console, tally)
         except KeyboardInterrupt:
-            _say(console, f"interrupted: the state is kept in {session.memory.path}; the same command goes on from there", "yellow")
+            tell(console, f"interrupted: the state is kept in {session.memory.path}; the same command goes on from there", "yellow")
             raise
     return _finish(session, tally, console)
-
-
-def _say(console: Console, text: str, style: str = "") -> None:
-    from rich.text import Text
-
-    console.print(Text(text, style=style), soft_wrap=True)
 
 
 def _begin(session: Session, console: Console) -> None:
     rows, rung = session.monitor.evidence.course.rows, session.monitor.rung
     before = f"going on after {rows:,} rows and {rung} alarms" if rows else "a new start"
-    _say(
+    tell(
         console, f"budget: {session.budget} (false alarms of a healthy machine); calibrated on {session.view.calibration:,} rows; {before}"
     )
     for doubt in session.doubts():
-        _say(console, f"note: {doubt}", "dim")
-    _say(console, f"{'time (UTC)':19}  {'batch':20}  {'rows':>6}  {'strange':>7}  {'health':>6}  {'alarms':>6}  verdict", "bold")
+        tell(console, f"note: {doubt}", "dim")
+    tell(console, f"{'time (UTC)':19}  {'batch':20}  {'rows':>6}  {'strange':>7}  {'health':>6}  {'alarms':>6}  verdict", "bold")
 
 
 def _take(session: Session, batch: Batch, console: Console, tally: Tally) -> None:
@@ -149,7 +144,7 @@ def _take(session: Session, batch: Batch, console: Console, tally: Tally) -> Non
         tally.alarms += len(health.alarms)
         _line(health, console)
         if health.note:
-            _say(console, f"  warning: {' '.join(health.note.split())}", "yellow")
+            tell(console, f"  warning: {' '.join(health.note.split())}", "yellow")
         if health.alarms:
             console.print(_reasons(health.alarms))
 
@@ -191,5 +186,5 @@ def _finish(session: Session, tally: Tally, console: Console) -> int:
     known = f", {tally.known} taken before and left out" if tally.known else ""
     failed = f", {tally.unscored} not scored" if tally.unscored else ""
     still = f", {len(lasting)} lasting" if lasting else ""
-    _say(console, f"{tally.batches} batches{failed}{known}; {tally.alarms} alarms{still}; state: {session.memory.path}")
+    tell(console, f"{tally.batches} batches{failed}{known}; {tally.alarms} alarms{still}; state: {session.memory.path}")
     return ALARM if tally.alarms or lasting else UNSCORED if tally.unscored else 0
