@@ -183,6 +183,11 @@ def read_folder(path: Path, name: str, version: int) -> tuple[dict[str, Any], di
     return entry, tensors, _parsed(path, PREPROCESSOR, load_arrays, contents[PREPROCESSOR])
 
 
+def under(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return the arrays whose names begin with `prefix`, by the rest of their names."""
+    return {name.removeprefix(prefix): values for name, values in arrays.items() if name.startswith(prefix)}
+
+
 def _inside(path: Path, name: str) -> Path:
     """Return a file of the folder, refusing links that lead out of it."""
     file = path / name

@@ -228,7 +228,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Open a folder that `save` or ``isthmus detect --model`` wrote.
+        """Open a folder that `save` or ``isthmus detect --save`` wrote.
 
         Parameters
         ----------

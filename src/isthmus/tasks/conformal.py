@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any
@@ -122,6 +123,24 @@ class Conformal:
             raise DataError(f"{int(np.isnan(values).sum())} calibration scores are not numbers. Look for NaN or infinity in the data")
         places = np.zeros(len(values), np.int64) if fold is None else np.asarray(fold, np.int64)
         return cls(tuple(np.sort(values[places == k]) for k in range(int(places.max()) + 1)))
+
+    def state(self) -> dict[str, Floats]:
+        """Return the scores of each fold by its number."""
+        return {str(k): scores for k, scores in enumerate(self.folds)}
+
+    @classmethod
+    def from_state(cls, arrays: Mapping[str, NDArray[Any]]) -> Conformal:
+        """Make it of what `state` gave.
+
+        Raises
+        ------
+        ConfigError
+            If there are no scores, or they are not sorted.
+        """
+        folds = tuple(arrays[str(k)].astype(np.float64) for k in range(len(arrays)))
+        if not sum(map(len, folds)) or any(np.isnan(scores).any() or np.any(np.diff(scores) < 0) for scores in folds):
+            raise ConfigError("the calibration scores are missing or not sorted")
+        return cls(folds)
 
     @property
     def rows(self) -> int:

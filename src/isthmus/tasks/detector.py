@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -317,7 +317,7 @@ class Detector:
         entry = {"format": FORMAT, "version": VERSION, "layout": layout, "scorer": scorer, "facts": self.facts, "alpha": self.alpha}
         tensors = {name: torch.from_numpy(np.array(values)) for name, values in weights.items()}  # pyright: ignore[reportUnknownMemberType]
         kept = {f"layout.{name}": np.ascontiguousarray(values) for name, values in arrays.items()}
-        folds = {f"calibration.{k}": scores for k, scores in enumerate(self.calibration.folds)}
+        folds = {f"calibration.{name}": scores for name, scores in self.calibration.state().items()}
         place, rest = Path(path), {"references": np.ascontiguousarray(self.references)}
         if self.own is not None:
             rest |= {"own.keys": self.own.keys, "own.scores": self.own.scores}
@@ -336,15 +336,16 @@ class Detector:
         try:
             entry, tensors, arrays = files.read_folder(place, FORMAT, VERSION)
         except ArtifactError as error:
-            raise ArtifactError(f"{error}. Detectors are written by Detector.save or `isthmus detect --model`") from error
+            raise ArtifactError(f"{error}. Detectors are written by Detector.save or `isthmus detect --save`") from error
         try:
-            layout = Layout.from_state(entry["layout"], _under("layout.", arrays))
+            layout = Layout.from_state(entry["layout"], files.under("layout.", arrays))
             scorer = Scorer.from_state(entry["scorer"], {name: tensor.numpy() for name, tensor in tensors.items()})
             references = arrays["references"]
             if references.shape[1:] != (len(layout.columns),):
                 raise ConfigError("the healthy rows have other columns than the schema")
-            alpha, own = check_share("alpha", entry["alpha"]), _under("own.", arrays)
-            return cls(layout, scorer, _folds(arrays), references, dict(entry["facts"]), alpha, OwnRows(**own) if own else None)
+            alpha, own = check_share("alpha", entry["alpha"]), files.under("own.", arrays)
+            calibration = Conformal.from_state(files.under("calibration.", arrays))
+            return cls(layout, scorer, calibration, references, dict(entry["facts"]), alpha, OwnRows(**own) if own else None)
         except (ConfigError, DataError, KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
             raise ArtifactError(f"{path}: config.json does not describe a detector: {str(error)[:500]}") from error
 
@@ -447,18 +448,6 @@ def _healthy(scorer: Scorer, seen: Seen, polluted: bool, contamination: float | 
         healthy = max(1, len(rows) - round((0.1 if contamination is None else contamination) * len(rows)))
         rows = rows[np.argsort(scores, kind="stable")[:healthy]]
     return np.sort(rng.permutation(rows)[:REFERENCES])
-
-
-def _under(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
-    return {name.removeprefix(prefix): values for name, values in arrays.items() if name.startswith(prefix)}
-
-
-def _folds(arrays: Mapping[str, Array]) -> Conformal:
-    found = _under("calibration.", arrays)
-    folds = tuple(found[str(k)].astype(np.float64) for k in range(len(found)))
-    if not sum(map(len, folds)) or any(np.isnan(scores).any() or np.any(np.diff(scores) < 0) for scores in folds):
-        raise ConfigError("the calibration scores are missing or not sorted")
-    return Conformal(folds)
 
 
 def _card(detector: Detector, path: Path) -> str:

@@ -396,7 +396,7 @@ class LogDetector:
         tensors = {name: torch.from_numpy(np.array(values)) for name, values in weights.items()}  # pyright: ignore[reportUnknownMemberType]
         arrays: dict[str, NDArray[Any]] = {f"features.{name}": np.ascontiguousarray(v) for name, v in self.features.state().items()}
         arrays |= {"ranks": self.ranks, "novelty": self.novelty.known}
-        arrays |= {f"calibration.{k}": scores for k, scores in enumerate(self.calibration.folds)}
+        arrays |= {f"calibration.{name}": scores for name, scores in self.calibration.state().items()}
         return files.write_folder(Path(path), entry, tensors, arrays, _card(self, Path(path)))
 
     @classmethod
@@ -414,12 +414,11 @@ class LogDetector:
         try:
             plan, form = Plan(**entry["plan"]), Format.from_state(entry["form"]) if entry["form"] else None
             names = {str(name): int(number) for name, number in cast("dict[str, Any]", entry["names"]).items()}
-            features = Features.from_state(_under("features.", arrays))
+            features = Features.from_state(files.under("features.", arrays))
             scorer = Scorer.from_state(entry["scorer"], {name: tensor.numpy() for name, tensor in tensors.items()})
             if scorer.width != features.width:
                 raise ConfigError("scorer and features have different widths")
-            folds = _under("calibration.", arrays)
-            calibration = Conformal(tuple(folds[str(k)].astype(np.float64) for k in range(len(folds))))
+            calibration = Conformal.from_state(files.under("calibration.", arrays))
             keys, alpha = Keys(Miner.from_state(entry["miner"]), names), check_share("alpha", entry["alpha"])
             novelty = Novelty(arrays["novelty"].astype(np.float64))
             return cls(plan, form, keys, features, scorer, novelty, calibration, dict(entry["facts"]), alpha, arrays["ranks"])
@@ -430,10 +429,6 @@ class LogDetector:
 def _named(keys: Keys, key: int) -> str:
     text = keys.text(key)
     return repr(text if len(text) <= WIDEST else f"{text[:WIDEST]}...")
-
-
-def _under(prefix: str, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    return {name.removeprefix(prefix): values for name, values in arrays.items() if name.startswith(prefix)}
 
 
 def _card(detector: LogDetector, path: Path) -> str:

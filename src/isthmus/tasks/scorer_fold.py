@@ -95,36 +95,29 @@ class Fold:
         scaled = residuals @ self.metric if self.metric.ndim > 1 else residuals * self.metric
         return scaled.square_().sum(-1).div_(residuals.shape[-1])
 
-    def residuals(self, rows: Tensor, present: Tensor | None, own: Tensor | None = None) -> Tensor:
-        """Return what each model takes away from the rows, shape (models, n, d); 0 where missing."""
-        if present is None:
-            return self.nets(rows).sub_(rows)
-        whole = self.neighbours.fill(rows, present, own)
-        return self.nets(whole).sub_(whole).mul_(present)
+    def residuals(self, whole: Tensor, present: Tensor | None) -> Tensor:
+        """Return what each model takes away from rows whose gaps are filled, shape (models, n, d); 0 where missing."""
+        residuals = self.nets(whole).sub_(whole)
+        return residuals if present is None else residuals.mul_(present)
 
-    def surprises(
-        self, rows: Tensor, present: Tensor | None, own: Tensor | None = None, out: Tensor | None = None, far: Tensor | None = None
-    ) -> Array:
-        """Return both surprises of each row, shape (2, n)."""
-        strange = self.strangeness(self.residuals(rows, present, own)).mean(0)
-        far = self.distance(rows, present, own, out) if far is None else far
-        return np.stack([tail(_log(value)) for tail, value in zip(self.tails, (strange, far))])
-
-    def distance(self, rows: Tensor, present: Tensor | None, own: Tensor | None = None, out: Tensor | None = None) -> Tensor:
-        """Return the mean squared difference of each row from the nearest neighbour, shape (n,)."""
-        return self.neighbours.nearest(rows, present, own, out) / rows.shape[1]
+    def surprises(self, residuals: Tensor, far: Tensor) -> Array:
+        """Return both surprises of each row, shape (2, n), by its residuals and its squared distance from the nearest neighbour."""
+        statistics = self.strangeness(residuals).mean(0), far / residuals.shape[-1]
+        return np.stack([tail(_log(value)) for tail, value in zip(self.tails, statistics)])
 
     def explain(self, row: Tensor, present: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return each column's part of a row's score, and what was expected there, both of shape (d,)."""
         seen = None if present is None else present.unsqueeze(0)
-        residuals = self.residuals(row.unsqueeze(0), seen)[:, 0]
+        whole, far = self.neighbours.look(row.unsqueeze(0), seen)
+        every = self.residuals(whole, seen)
+        residuals = every[:, 0]
         precision = self.metric @ self.metric.t() if self.metric.ndim > 1 else self.metric.square().diag()
         rebuilt = (residuals * (residuals @ precision)).mean(0).clamp_(min=0)
         expected = self.neighbours.alike(row, present)
         apart = (row - expected).square()
         if present is not None:
             apart.mul_(present)
-        weights = np.maximum(self.surprises(row.unsqueeze(0), seen)[:, 0], 0.0)
+        weights = np.maximum(self.surprises(every, far)[:, 0], 0.0)
         shares = [part / part.sum().clamp(min=TINY) * weight for part, weight in zip((rebuilt, apart), weights)]
         return shares[0] + shares[1], expected
 
@@ -170,12 +163,13 @@ def score(folds: Sequence[Fold], rows: Tensor, present: Tensor | None, own: Tens
         size = min(BLOCK, len(rows) - i)
         block, seen = _filled(rows, i, size), None if present is None else _filled(present, i, size)
         places = None if own is None else torch.cat([own[i : i + size], own.new_full((BLOCK - size,), -1)])
-        known: dict[int, Tensor] = {}
+        known: dict[int, tuple[Tensor, Tensor]] = {}
         for k, fold in enumerate(folds):
             key = id(fold.neighbours)
             if key not in known:
-                known[key] = fold.distance(block, seen, places, out[:, : len(fold.neighbours.points)])
-            scores[k, i : i + size] = fold.surprises(block, seen, places, far=known[key]).sum(0)[:size]
+                known[key] = fold.neighbours.look(block, seen, places, out[:, : len(fold.neighbours.points)])
+            whole, far = known[key]
+            scores[k, i : i + size] = fold.surprises(fold.residuals(whole, seen), far).sum(0)[:size]
     return scores
 
 
@@ -194,9 +188,7 @@ def _sample(rows: Tensor, present: Tensor | None, kept: Tensor, seed: int) -> tu
 
 def _complete(neighbours: Neighbours, rows: Tensor, present: Tensor, place: Tensor) -> Tensor:
     """Return the rows with missing values taken from the nearest other row."""
-    return torch.cat(
-        [neighbours.fill(part, torch.ones_like(part) if seen is None else seen, own) for part, seen, own in _blocks(rows, present, place)]
-    )
+    return torch.cat([neighbours.look(*part)[0] for part in _blocks(rows, present, place)])
 
 
 def _residuals(nets: Denoisers, rows: Tensor, unseen: Tensor) -> Tensor:

@@ -100,20 +100,28 @@ class Neighbours:
         squares = torch.mm(here, self.points.square().t(), out=out).addmm_(rows.square(), (there - 1).t())
         return squares.addmm_(rows, self.across, alpha=-2.0)
 
-    def nearest(self, rows: Tensor, present: Tensor | None = None, own: Tensor | None = None, out: Tensor | None = None) -> Tensor:
-        """Return the squared distance to the nearest point, shape (n,), leaving out point number `own` of each row (-1: none)."""
-        return self._others(rows, present, own, out).amin(1).add_(rows.square().sum(1)).clamp_(min=0)
+    def look(
+        self, rows: Tensor, present: Tensor | None = None, own: Tensor | None = None, out: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return the rows with missing values taken from the nearest point, and the squared distance from it, shape (n,).
 
-    def fill(self, rows: Tensor, present: Tensor, own: Tensor | None = None) -> Tensor:
-        """Return the rows with missing values taken from the nearest point, `own` left out."""
-        return torch.where(present > 0, rows, self.points[self._others(rows, present, own, None).argmin(1)])
-
-    def _others(self, rows: Tensor, present: Tensor | None, own: Tensor | None, out: Tensor | None) -> Tensor:
+        Point number `own` of each row (-1: none) is left out.
+        """
         distances = self.distances(rows, present, out)
         if own is not None:
             which = (own >= 0).nonzero().view(-1)
             distances[which, own[which]] = torch.inf
-        return distances
+        least, place = (distances.amin(1), None) if present is None else distances.min(1)
+        whole = rows if present is None else torch.where(present > 0, rows, self.points[place])
+        return whole, least.add_(rows.square().sum(1)).clamp_(min=0)
+
+    def nearest(self, rows: Tensor, present: Tensor | None = None, own: Tensor | None = None) -> Tensor:
+        """Return the squared distance to the nearest point, shape (n,), leaving out point number `own` of each row (-1: none)."""
+        return self.look(rows, present, own)[1]
+
+    def fill(self, rows: Tensor, present: Tensor, own: Tensor | None = None) -> Tensor:
+        """Return the rows with missing values taken from the nearest point, `own` left out."""
+        return self.look(rows, present, own)[0]
 
     def alike(self, row: Tensor, present: Tensor | None) -> Tensor:
         """Return the mean of the points most alike a row, shape (d,), no single column deciding alone."""
