@@ -38,5 +38,10 @@ class Gaussian(Bottleneck):
 
     def forward(self, h: Tensor) -> Normal:
         """Map (batch, 2 * latent) to the posterior."""
-        location, log_scale = h.chunk(2, dim=1)
-        return Normal(location, functional.hardtanh(log_scale, LOWEST, HIGHEST))
+        return normal(h)
+
+
+def normal(h: Tensor) -> Normal:
+    """Return the Gaussian of locations and log scales side by side, shape (batch, 2 * latent)."""
+    location, log_scale = h.chunk(2, dim=1)
+    return Normal(location, functional.hardtanh(log_scale, LOWEST, HIGHEST))

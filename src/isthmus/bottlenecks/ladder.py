@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from isthmus.bottlenecks.base import Bottleneck
-from isthmus.bottlenecks.gaussian import HIGHEST, LOWEST
+from isthmus.bottlenecks.gaussian import normal
 from isthmus.distributions import Normal
 from isthmus.distributions.ladder import TwoLevels
 from isthmus.errors import ConfigError
@@ -72,9 +72,4 @@ class Ladder(Bottleneck):
         location, log_scale = h.chunk(2, dim=1)
         low = self.latent - self.top
         lower, top = (torch.cat([location[:, part], log_scale[:, part]], dim=1) for part in (slice(low), slice(low, None)))
-        return TwoLevels(_gaussian(lower), _gaussian(top), self.descend)
-
-
-def _gaussian(h: Tensor) -> Normal:
-    location, log_scale = h.chunk(2, dim=1)
-    return Normal(location, functional.hardtanh(log_scale, LOWEST, HIGHEST))
+        return TwoLevels(normal(lower), normal(top), self.descend)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import cast
 
@@ -24,8 +25,25 @@ def _check(latent: int, name: str, count: int) -> int:
     return int(count)
 
 
+class _Gaussians(Prior):
+    """A mixture of diagonal Gaussians, wherever they come from."""
+
+    @abstractmethod
+    def _parts(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return log weights of shape (K,), locations and log scales of shape (K, latent)."""
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Log density in nats, shape (batch,)."""
+        return mixture_log_prob(z, *self._parts())
+
+    @torch.no_grad()
+    def sample(self, rows: int, noise: Noise) -> Tensor:
+        """Draw codes, shape (rows, latent)."""
+        return mixture_sample(rows, *self._parts(), noise)
+
+
 @register("prior.mixture")
-class Mixture(Prior):
+class Mixture(_Gaussians):
     r"""Learned mixture of diagonal Gaussians, :math:`p(z) = \sum_k\pi_k\,\mathcal N(z;\mu_k,\mathrm{diag}\,\sigma_k^2)`.
 
     Parameters
@@ -67,18 +85,9 @@ class Mixture(Prior):
     def _parts(self) -> tuple[Tensor, Tensor, Tensor]:
         return self.logits.log_softmax(0), self.location, self.log_scale.clamp(LOWEST, HIGHEST)
 
-    def log_prob(self, z: Tensor) -> Tensor:
-        """Log density in nats, shape (batch,)."""
-        return mixture_log_prob(z, *self._parts())
-
-    @torch.no_grad()
-    def sample(self, rows: int, noise: Noise) -> Tensor:
-        """Draw codes, shape (rows, latent)."""
-        return mixture_sample(rows, *self._parts(), noise)
-
 
 @register("prior.vamp")
-class Vamp(Prior):
+class Vamp(_Gaussians):
     r"""VampPrior: the posteriors of learned pseudo-rows, :math:`p(z) = \tfrac1K\sum_k q(z|u_k)`.
 
     Parameters
@@ -137,15 +146,6 @@ class Vamp(Prior):
             raise ConfigError(f"the VampPrior needs a Gaussian bottleneck, not one that returns {type(q).__name__}")
         return q.location.new_zeros(len(self.rows)).log_softmax(0), q.location, q.scale.log()
 
-    def log_prob(self, z: Tensor) -> Tensor:
-        """Log density in nats, shape (batch,); errors as for use without a model or with another bottleneck."""
-        return mixture_log_prob(z, *self._parts())
-
-    @torch.no_grad()
-    def sample(self, rows: int, noise: Noise) -> Tensor:
-        """Draw codes, shape (rows, latent)."""
-        return mixture_sample(rows, *self._parts(), noise)
-
 
 @register("prior.flow")
 class Flow(Prior):
@@ -188,7 +188,7 @@ class Flow(Prior):
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Log density in nats, shape (batch,)."""
-        return self._distribution(len(z), z).log_prob(z)
+        return self._distribution(z.shape[0], z).log_prob(z)
 
     @torch.no_grad()
     def sample(self, rows: int, noise: Noise) -> Tensor:
