@@ -140,8 +140,9 @@ class SquaredError:
         self.fixed = math.exp(-2 * likelihood.fixed)
         self.constant = (HALF_LOG_2PI + likelihood.fixed) * self.width
 
-    def __call__(self, error: Tensor) -> float:
-        """Return the mean over rows; `error`, shape (batch, d), becomes its gradient, and the scale's gradient is filled."""
+    def __call__(self, output: Tensor, target: Tensor) -> float:
+        """Return the mean over rows; `output`, shape (batch, d), becomes its gradient, and the scale's gradient is filled."""
+        error = output.sub_(target)
         rows, flat = len(error), error.view(-1)
         if self.log_scale is None or self.gradient is None:
             nats = torch.dot(flat, flat).item() * (0.5 * self.fixed / rows) + self.constant
@@ -157,6 +158,30 @@ class SquaredError:
         return 0.5 * scaled.sum().item() + each * scale.sum().item() + self.constant
 
 
+class CrossEntropy:
+    r"""Bernoulli likelihood of logits :math:`l`: :math:`\sum\log(1 + e^l) - x l`, with a learned log-odds of each value or none.
+
+    Parameters
+    ----------
+    offset, gradient : Tensor, optional
+        That parameter and its gradient's buffer.
+    """
+
+    def __init__(self, offset: Tensor | None = None, gradient: Tensor | None = None) -> None:
+        self.offset = None if offset is None else offset.view(-1)
+        self.gradient = None if gradient is None else gradient.view(-1)
+
+    def __call__(self, output: Tensor, target: Tensor) -> float:
+        """Return the mean over rows; `output`, shape (batch, d), becomes its gradient, and the log-odds' gradient is filled."""
+        if self.offset is not None:
+            output.add_(self.offset)
+        nats = functional.softplus(output).addcmul_(output, target, value=-1).sum().item() / len(output)
+        output.sigmoid_().sub_(target).div_(len(output))
+        if self.gradient is not None:
+            torch.sum(output, 0, out=self.gradient)
+        return nats
+
+
 class Flat:
     """Parameters as views of one buffer, so that one call of Adam serves all; each starts at a multiple of 64 bytes.
 
@@ -164,9 +189,11 @@ class Flat:
     ----------
     parameters : list of Parameter
         Their data are moved; they stay the same parameters.
+    low : int
+        How many of the first parameters are worked with in bfloat16, on copies that `lower` makes and with gradients that `lift` takes.
     """
 
-    def __init__(self, parameters: list[nn.Parameter]) -> None:
+    def __init__(self, parameters: list[nn.Parameter], low: int = 0) -> None:
         self.parameters = parameters
         starts: list[int] = []
         end = 0
@@ -180,10 +207,31 @@ class Flat:
         for parameter, value in zip(parameters, self.values):
             value.copy_(parameter.detach())
             parameter.data = value
+        self.used, self.of_used = self.values, self.gradients
+        self.copies: list[tuple[Tensor, Tensor]] = []
+        if low:
+            self._copy(starts[low] if low < len(starts) else end, self.whole.grad)
+
+    def _copy(self, end: int, gradient: Tensor) -> None:
+        """Make what is worked with in bfloat16: the parameters and gradients up to `end`."""
+        pairs = [(torch.empty(end, dtype=torch.bfloat16), whole[:end]) for whole in (self.whole.detach(), gradient)]
+        self.copies = pairs
+        self.used, self.of_used = self.cut(pairs[0][0]), self.cut(pairs[1][0])
+
+    def lower(self) -> None:
+        """Round the parameters into their copies, if there are any."""
+        for copy, exact in self.copies[:1]:
+            copy.copy_(exact)
+
+    def lift(self) -> None:
+        """Take the gradients that were computed in bfloat16, if any were."""
+        for copy, exact in self.copies[1:]:
+            exact.copy_(copy)
 
     def cut(self, buffer: Tensor) -> list[Tensor]:
-        """Return the views of `buffer` that belong to each parameter."""
-        return [buffer[start : start + p.numel()].view_as(p) for start, p in zip(self.starts, self.parameters)]
+        """Return the views of `buffer` that belong to each parameter, as far as it goes."""
+        pairs = zip(self.starts, self.parameters)
+        return [buffer[start : start + p.numel()].view_as(p) for start, p in pairs if start < len(buffer)]
 
     def show(self) -> None:
         """Let the parameters' gradients be the views."""

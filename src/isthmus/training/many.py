@@ -19,8 +19,9 @@ from torch import Tensor
 from isthmus.bottlenecks import Gaussian as GaussianBottleneck
 from isthmus.distributions import Noise
 from isthmus.errors import ConfigError, DataError, TrainingError
+from isthmus.likelihoods import Gaussian
 from isthmus.models import Autoencoder
-from isthmus.objectives import Objective
+from isthmus.objectives import Binarised, Objective
 from isthmus.training.arithmetic import arithmetic
 from isthmus.training.callbacks import Callback
 from isthmus.training.config import TrainingConfig
@@ -68,6 +69,8 @@ class _Job:
         """Say whether the model can be trained in a stack, and is small enough to be better off there."""
         config = self.config
         if config.devices != 1 or config.precision != "fp32" or config.average or config.seconds is not None:
+            return False
+        if type(self.model.likelihood) is not Gaussian or type(self.objective) is Binarised:
             return False
         world = World.join(config.device, 1)
         if world.size > 1 or not fits(self.model, self.objective, config, world) or not small(self.model, self.batch):

@@ -74,7 +74,7 @@ def choose(product: str, rows: int, width_in: int, width_out: int, dtype: torch.
     product : {"forward", "of_input", "of_weight"}
     rows, width_in, width_out : int
     dtype : torch.dtype
-        Only float32 is measured; all else is plain.
+        Only float32 is measured; bfloat16 is plain, and so is all else unless ISTHMUS_ENGINE says otherwise.
     without : sequence of str
         Kernels that are not to be taken.
 
@@ -90,7 +90,8 @@ def choose(product: str, rows: int, width_in: int, width_out: int, dtype: torch.
     name = asked()
     if name == "auto" and dtype == torch.float32:
         name = findings(torch.get_num_threads()).best(product, operations((rows, width_in, width_out)))
-    return KERNELS[name if name in usable() and name not in without else "plain"]
+    fitting = name in usable() and name not in without and dtype != torch.bfloat16
+    return KERNELS[name if fitting else "plain"]
 
 
 def asked() -> str:

@@ -46,7 +46,7 @@ class Member:
     Attributes
     ----------
     model : Autoencoder
-        One that `isthmus.training.dense.fits`.
+        One that `isthmus.training.dense.fits`, with a Gaussian likelihood in float32.
     objective : Objective
     config : TrainingConfig
     rows : Tensor of shape (n, \\*shape)
