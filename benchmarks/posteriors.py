@@ -4,7 +4,7 @@
     python benchmarks/posteriors.py --posteriors gaussian,full --seeds 1 --json posteriors.json
 
 A small VAE with a diagonal Gaussian posterior is trained, and its decoder frozen. To it new encoders are fitted from scratch, with the
-same steps, learning rate and noise: diagonal again (the control), full covariance, planar flows and inverse autoregressive flows.
+same steps, learning rate and noise: diagonal again (the control), full covariance, planar flows, inverse autoregressive flows and splines.
 Theory bounds what the best posterior of a kind can reach: a full covariance holds the diagonal one, and so do the flows. Encoders are
 fitted and share their weights over all rows, so the order of their gaps is measured here, not implied.
 
@@ -40,7 +40,7 @@ from isthmus.tasks.nll import importance
 from isthmus.training import TrainingConfig, fit
 
 FIELD = Field("digit", "numbers", (784,), "unit")
-NAMES = {"gaussian": "diagonal", "full": "full covariance", "planar": "planar flow", "iaf": "IAF"}
+NAMES = {"gaussian": "diagonal", "full": "full covariance", "planar": "planar flow", "iaf": "IAF", "spline": "spline flow"}
 CONTROL = "gaussian"
 FROZEN_SEED = 100  # of the model whose decoder is kept: none of the encoders' seeds
 

@@ -17,9 +17,12 @@ from isthmus.corruptions import (
     HideColumns,
     Jpeg,
     Masking,
+    Move,
     SaltAndPepper,
     Shot,
     Speckle,
+    Tint,
+    Warp,
 )
 from isthmus.families import FAMILIES, Architecture, conditioned, get
 from isthmus.families.denoising import CORRUPTIONS
@@ -39,7 +42,8 @@ from isthmus.likelihoods import (
     Poisson,
     StudentT,
 )
-from isthmus.nn import FillingEncoder, TeamDecoder, UNet, materialise
+from isthmus.nn import Answers, Colouring, FillingEncoder, TeamDecoder, UNet, materialise
+from isthmus.nn.shared_coder import SharedCoder
 from isthmus.objectives import Filling
 from isthmus.priors import MixtureDensity
 from isthmus.spec import from_spec, known, to_spec
@@ -65,7 +69,13 @@ NETWORKS = [
     {"architecture": Architecture(tied=True)},
 ]
 UNTIED = [{}, {"architecture": Architecture("conv")}, {"architecture": Architecture("subpixel", blocks=1)}]
-UNTIEABLE = ("full", "planar", "iaf", "sphere")  # of which the encoder gives other numbers than one or two for each unit of the code
+UNTIEABLE = (
+    "full",
+    "planar",
+    "iaf",
+    "spline",
+    "sphere",
+)  # of which the encoder gives other numbers than one or two for each unit of the code
 MIXED = [Part("size", "number", 1, "size"), Part("visits", "count", 1, "visits", 0.5, 2.0), Part("colour", "category", 3, "colour")]
 OTHERS = [
     GaussianRange(0.0, 0.2),
@@ -74,7 +84,13 @@ OTHERS = [
     Blur(0.5, 1.5),
     Jpeg(30.0),
     Clipped(AdditiveGaussian(0.1)),
+    Warp(0.02, 3),
+    Move(0.1, 3.0, 0.1, 0.5),
+    Tint(0.2, 0.1, 0.1),
+    SharedCoder((9, 8, 2), 3, (4, 6), 8, 5),
     UNet(1, widths=(4, 6), blocks=1),
+    Colouring(5, widths=(4,), blocks=1),
+    Answers((2,), (3,), (4,), answers=2),
     AdditiveGaussian(0.5),
     Masking(0.25, value=-1.0),
     SaltAndPepper(0.1, -3.0, 3.0),

@@ -21,6 +21,7 @@ from isthmus.bottlenecks import (
     Ladder,
     Laplace,
     PlanarFlow,
+    SplineFlow,
     VectorQuantised,
     VonMisesFisherCode,
 )
@@ -55,6 +56,7 @@ BOTTLENECKS: dict[str, Callable[[], Bottleneck]] = {
     "laplace": lambda: Laplace(3),
     "planar": lambda: PlanarFlow(3, maps=3),
     "iaf": lambda: AutoregressiveFlow(3, maps=2, hidden=8),
+    "spline": lambda: SplineFlow(3, maps=3, hidden=8, bins=4),
     "sphere": lambda: VonMisesFisherCode(3),
     "circle": lambda: VonMisesFisherCode(2),
     "cube": lambda: Kumaraswamy(3),
@@ -80,7 +82,7 @@ def near(found: Tensor, wanted: float) -> None:
     assert abs(float(found.mean()) - wanted) <= SIGMAS * error + 1e-9
 
 
-@pytest.mark.parametrize("name", [name for name in BOTTLENECKS if name not in ("planar", "iaf", "ladder", "sphere", "circle")])
+@pytest.mark.parametrize("name", [name for name in BOTTLENECKS if name not in ("planar", "iaf", "spline", "ladder", "sphere", "circle")])
 def test_moments_are_those_of_draws(name: str) -> None:
     z = posterior(name, DRAWS).sample(noise()).detach()
     q = posterior(name)
@@ -126,7 +128,10 @@ def grid(lowest: float, highest: float, cells: int) -> tuple[Tensor, float]:
     return torch.cartesian_prod(points, points), step * step
 
 
-@pytest.mark.parametrize("build", [lambda: PlanarFlow(2, maps=3), lambda: AutoregressiveFlow(2, maps=2, hidden=6), lambda: FullGaussian(2)])
+PLANE = (PlanarFlow(2, maps=3), AutoregressiveFlow(2, maps=2, hidden=6), SplineFlow(2, maps=2, hidden=6, bins=4), FullGaussian(2))
+
+
+@pytest.mark.parametrize("build", [lambda part=part: part for part in PLANE], ids=lambda build: type(build()).__name__)
 def test_densities_in_the_plane_integrate_to_one(build: Callable[[], Bottleneck]) -> None:
     bottleneck = made(build)
     h = 0.5 * torch.randn(1, bottleneck.inputs, generator=torch.Generator().manual_seed(2), dtype=torch.float64)

@@ -16,6 +16,7 @@ from isthmus.distributions.full_normal import FullNormal
 from isthmus.distributions.pixels import LogisticMixture, Multinomial
 from isthmus.distributions.relaxed import RelaxedCategorical
 from isthmus.distributions.sphere import VonMisesFisher
+from isthmus.errors import ConfigError
 from isthmus.likelihoods import Bernoulli
 from isthmus.likelihoods import Gaussian as GaussianLikelihood
 from isthmus.models import Autoencoder
@@ -196,6 +197,20 @@ def test_renyi_and_importance_weighted_bounds(alpha: float) -> None:
         for doubly in (True, False):
             terms = IWAE(4, doubly)(net, x, context=Context(training=True, noise=noise(5)))
             close(-terms["reconstruction"] - terms["kl"], wanted)
+
+
+@pytest.mark.parametrize("objective", [IWAE(4, one_draw=0.5), Renyi(4, 0.5, one_draw=0.5)])
+def test_one_draw_is_the_elbo_until_its_share_is_done(objective: Renyi) -> None:
+    net, x = model(Gaussian(2), StandardNormal(2)), binary(6)
+    several = IWAE(4) if isinstance(objective, IWAE) else Renyi(4, 0.5)
+    cases = [(0.49, True, ELBO()), (0.5, True, several), (0.0, False, several)]  # held-out losses are always those of several draws
+    for done, training, wanted in cases:
+        found = objective(net, x, context=Context(training=training, done=done, noise=noise(5)))
+        expected = wanted(net, x, context=Context(training=training, noise=noise(5)))
+        for name in ("reconstruction", "kl"):
+            close(found[name], expected[name].detach())
+    with pytest.raises(ConfigError, match="one_draw is a share of the training"):
+        IWAE(4, one_draw=1.5)
 
 
 def test_doubly_reparameterised_gradient_is_tucker_s() -> None:

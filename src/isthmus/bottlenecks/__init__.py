@@ -2,7 +2,7 @@
 
 from isthmus.bottlenecks.base import Bottleneck
 from isthmus.bottlenecks.deterministic import L1, Deterministic, KLActivity, TopK
-from isthmus.bottlenecks.flows import AutoregressiveFlow, PlanarFlow
+from isthmus.bottlenecks.flows import AutoregressiveFlow, PlanarFlow, SplineFlow
 from isthmus.bottlenecks.gaussian import Gaussian
 from isthmus.bottlenecks.gaussian_full import FullGaussian
 from isthmus.bottlenecks.labelled import LabelledCode
@@ -26,6 +26,7 @@ __all__ = [
     "Ladder",
     "Laplace",
     "PlanarFlow",
+    "SplineFlow",
     "TopK",
     "VectorQuantised",
     "VonMisesFisherCode",

@@ -44,6 +44,6 @@ class FullGaussian(Bottleneck):
         d = self.latent
         scale = functional.hardtanh(h[:, d : 2 * d], LOWEST, HIGHEST).exp()
         row, column = torch.tril_indices(d, d, -1, device=h.device)
-        below = h.new_zeros(len(h), d, d).index_put((torch.arange(len(h), device=h.device)[:, None], row, column), h[:, 2 * d :])
+        below = h.new_zeros(h.shape[0], d, d).index_put((torch.arange(h.shape[0], device=h.device)[:, None], row, column), h[:, 2 * d :])
         unit = below + torch.eye(d, dtype=h.dtype, device=h.device)
         return FullNormal(h[:, :d], scale[..., None] * unit)

@@ -95,7 +95,7 @@ class VectorQuantised(Discrete):
 
     def forward(self, h: Tensor) -> Quantised:
         """Map (batch, latent) to the nearest codes."""
-        raw = h.view(len(h), -1, self.width)
+        raw = h.view(h.shape[0], -1, self.width)
         across = torch.einsum("bgd,gkd->bgk", raw, self.codebook)
         indices = (self.codebook.square().sum(2) - 2 * across).argmin(2)
         return Quantised(h, self.lookup(indices), indices)

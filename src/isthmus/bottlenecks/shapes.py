@@ -182,4 +182,4 @@ class Categories(Bottleneck):
 
     def forward(self, h: Tensor) -> RelaxedCategorical:
         """Map (batch, latent) to the posterior."""
-        return RelaxedCategorical(h.view(len(h), -1, self.categories), self.temperature, hard=not self.training)
+        return RelaxedCategorical(h.view(h.shape[0], -1, self.categories), self.temperature, hard=not self.training)

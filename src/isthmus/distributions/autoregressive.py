@@ -81,4 +81,4 @@ class Autoregressive(nn.Module):
         h = self.first(x)
         if self.context is not None and context is not None:
             h = h + self.context(context)
-        return self.second(functional.silu(h)).view(len(x), self.units, self.outputs)
+        return self.second(functional.silu(h)).view(x.shape[0], self.units, self.outputs)

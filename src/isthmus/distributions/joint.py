@@ -197,11 +197,11 @@ class Joint(Distribution):
         if self.booleans is not None:
             found.append(self.booleans.log_probs(booleans))
         if self.angles is not None:
-            found.append(self.angles.log_probs(angles.reshape(len(x), -1, 2)))
+            found.append(self.angles.log_probs(angles.reshape(x.shape[0], -1, 2)))
         start = 0
         for group, slots, valid in zip(self.categories, categories, self.layout.valid):
             new = unseen[:, start : (start := start + len(valid))]
-            likely = group.log_probs(slots.reshape(len(x), *valid.shape) * valid)
+            likely = group.log_probs(slots.reshape(x.shape[0], *valid.shape) * valid)
             found.append(likely + math.log1p(-UNSEEN) + (math.log(UNSEEN) - math.log1p(-UNSEEN)) * new)
         return found[0] if len(found) == 1 else torch.cat(found, 1), present
 
@@ -241,7 +241,7 @@ class Joint(Distribution):
         found.append(torch.full_like(found[0][:, :1], unseen))
         values = torch.cat(found, 1).index_select(1, self.layout.assemble)
         if self.flags is None or flags is None:
-            return torch.cat([values, values.new_ones(len(values), len(self.layout.plan.parts))], 1)
+            return torch.cat([values, values.new_ones(values.shape[0], len(self.layout.plan.parts))], 1)
         present = flags(self.flags)
         return torch.cat([values * present.index_select(1, self.layout.owner), present], 1)
 

@@ -39,7 +39,7 @@ class Labelled(Posterior):
 
     def bare(self, x: Tensor) -> Tensor:
         """Return the first part of `x`, shape (batch, \\*shape)."""
-        return x[:, : x.shape[1] - self.label.shape[1]].reshape(len(x), *self.shape)
+        return x[:, : x.shape[1] - self.label.shape[1]].reshape(x.shape[0], *self.shape)
 
     @property
     def mean(self) -> Tensor:

@@ -109,6 +109,7 @@ class ImportanceWeightedAutoencoder(RandomCodeAutoencoder):
     family: ClassVar[str] = "iwae"
 
     draws: int | None = None
+    one_draw: float | None = None
     alpha: float | None = None
     posterior: str | None = None
     prior: str | None = None

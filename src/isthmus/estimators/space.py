@@ -18,6 +18,7 @@ from isthmus.tasks import sample, space
 
 if TYPE_CHECKING:
     from isthmus.artifact import Artifact
+    from isthmus.tasks.coded import CodedEvaluation
     from isthmus.tasks.evaluate import Effort, Evaluation
 
 Array = NDArray[Any]
@@ -127,7 +128,7 @@ class CodeSpace:
         found = space.traverse(self.artifact_, source, row, steps, top)
         return replace(found, rows=self._paths(found.rows))
 
-    def attribute_vector(self, X: Any, y: Any, against: Mapping[str, Any] | None = None) -> Array:
+    def attribute_vector(self, X: Any, y: Any, against: Mapping[str, Any] | None = None, ridge: float | None = None) -> Array:
         """Return the direction of an attribute in the code, for `edit`.
 
         Parameters
@@ -137,6 +138,8 @@ class CodeSpace:
             Two different values; the larger one means that a row has the attribute.
         against : mapping of str to array, optional
             Other attributes of the same rows, which must not change along: the direction is made orthogonal to theirs.
+        ridge : float, optional
+            Fisher's discriminant with this ridge, such as 1, instead of the difference of the means: what varies anyway weighs less.
 
         Returns
         -------
@@ -146,13 +149,15 @@ class CodeSpace:
         ------
         DataError
             If there is not one label a row, or not two different ones.
+        ConfigError
+            If `ridge` is not above 0.
         """
         from isthmus.tasks.codes import encode
 
         others = {name: np.asarray(values) for name, values in (against or {}).items()}
-        return space.attribute_vector(encode(self.artifact_, self._known(X)), np.asarray(y), others)
+        return space.attribute_vector(encode(self.artifact_, self._known(X)), np.asarray(y), others, ridge)
 
-    def edit(self, X: Any, vector: Any, strength: float | Sequence[float] = 1.0) -> Array:
+    def edit(self, X: Any, vector: Any, strength: float | Sequence[float] = 1.0, *, residual: bool = False) -> Array:
         """Move the codes of rows along a direction and decode.
 
         Parameters
@@ -162,6 +167,8 @@ class CodeSpace:
             From `attribute_vector`.
         strength : float or sequence of float
             1 goes as far as the means of the classes lie apart, a negative number the other way.
+        residual : bool
+            Add what the edit changes to the rows themselves, so that what the code does not hold, such as detail, stays.
 
         Returns
         -------
@@ -172,7 +179,8 @@ class CodeSpace:
         DataError
             If the vector is not as wide as the code.
         """
-        return self._paths(space.edit(self.artifact_, self._known(X), np.asarray(vector), strength), deep=bool(np.ndim(strength)))
+        found = space.edit(self.artifact_, self._known(X), np.asarray(vector), strength, residual)
+        return self._paths(found, deep=bool(np.ndim(strength)))
 
     def arithmetic(self, X: Any, plus: Sequence[int], minus: Sequence[int] = ()) -> Array:
         """Add and subtract codes of rows of `X` and decode the result, such as ``plus=[0, 2], minus=[1]``.
@@ -241,7 +249,9 @@ class CodeSpace:
         source = self._known(X)
         return space.neighbours(self.artifact_, source, self._known(among), count)
 
-    def evaluate(self, X: Any, effort: Effort | None = None, *, treatment: str = "none", random_state: RandomState = 0) -> Evaluation:
+    def evaluate(
+        self, X: Any, effort: Effort | None = None, *, treatment: str = "none", random_state: RandomState = 0
+    ) -> Evaluation | CodedEvaluation:
         """Measure a variational model: ELBO and its parts, log p(x), the gap between them, and the use of the code.
 
         Parameters
@@ -257,16 +267,19 @@ class CodeSpace:
         Returns
         -------
         isthmus.tasks.evaluate.Evaluation
+            Of vqvae and fsq, whose code is one of finitely many, isthmus.tasks.coded.CodedEvaluation.
 
         Raises
         ------
         ConfigError
             If the model has no prior.
         """
+        from isthmus.tasks.coded import evaluate_codes, is_coded
         from isthmus.tasks.evaluate import evaluate
 
         source = self._known(X)
-        return evaluate(self.artifact_, source, effort, treatment, draw_seed(random_state))
+        measure = evaluate_codes if is_coded(self.artifact_) else evaluate
+        return measure(self.artifact_, source, effort, treatment, draw_seed(random_state))
 
     def _known(self, X: Any) -> Source:
         require_fitted(self)

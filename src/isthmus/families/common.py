@@ -260,7 +260,9 @@ def make_likelihood(field: Field, name: str, scale: float | str = 1.0, missingne
         return _columns(field, name, scale, missingness)
     if field.support not in _SUPPORTS.get(name, (field.support,)):
         allowed = "only 0 and 1" if name == "bernoulli" else "values within [0, 1]"
-        raise ConfigError(f"the likelihood {name!r} explains {allowed}, but {field.name!r} has other values; use likelihood='gaussian'")
+        grey = "likelihood='continuous_bernoulli', binarise='dynamic' (coins of these chances, variational families), or "
+        mend = f"{grey if field.support == 'unit' else ''}likelihood='gaussian'"
+        raise ConfigError(f"the likelihood {name!r} explains {allowed}, but {field.name!r} has other values; use {mend}")
     if name == "gaussian":
         return Gaussian(field.shape, scale)
     if name == "laplace":

@@ -10,7 +10,7 @@ from isthmus.bottlenecks.labelled import LabelledCode
 from isthmus.errors import ConfigError
 from isthmus.likelihoods.labelled import LabelledRows
 from isthmus.models import Autoencoder
-from isthmus.nn import Network
+from isthmus.nn import FillingEncoder, Network
 from isthmus.nn.labelled import LabelledDecoder, LabelledEncoder
 from isthmus.nn.tied import Tied
 from isthmus.priors.base import Prior
@@ -41,7 +41,7 @@ def conditioned(model: Autoencoder, width: int, kept: int = 1) -> Autoencoder:
     Raises
     ------
     ConfigError
-        If the networks are tied.
+        If the networks are tied, or fill the gaps of mixed columns.
 
     Examples
     --------
@@ -53,6 +53,8 @@ def conditioned(model: Autoencoder, width: int, kept: int = 1) -> Autoencoder:
     """
     if isinstance(model.decoder, Tied):
         raise ConfigError("tied weights do not go with a condition, which only the decoder's input has: leave tied out")
+    if isinstance(model.encoder, FillingEncoder):
+        raise ConfigError("the network 'filling', which fills the gaps of mixed columns, takes no condition: use network='mlp'")
     shape = model.encoder.shape_in
     planes = len(shape) == 3 and _spec(model.encoder)["type"] in ("network.conv_encoder", "network.subpixel_encoder")
     first = (*shape[:2], shape[2] + width) if planes else None

@@ -28,11 +28,13 @@ def build(
     Raises
     ------
     ConfigError
-        If there is another number of levels than of units.
+        If there is no unit, or another number of levels than of units.
     """
     field = single(fields)
     width = (len(levels) if len(levels) > 1 else auto_latent(field)) if latent is None else latent
-    if width < 1 or len(levels) not in (1, width):
+    if width < 1:
+        raise ConfigError(f"latent must be at least 1, not {width}")
+    if len(levels) not in (1, width):
         raise ConfigError(f"levels must be one number, or one for each of the {width} code units, not {len(levels)} ({list(levels)[:20]})")
     bottleneck = FiniteScalar(list(levels) * (width // len(levels)))
     return assemble(field, bottleneck, AutoregressiveCodes(width, bottleneck.cardinalities), **look), ELBO()

@@ -24,6 +24,7 @@ def build(
     latent: int | None = None,
     draws: int = 5,
     alpha: float = 0.0,
+    one_draw: float = 0.0,
     posterior: str = "gaussian",
     prior: str = "normal",
     components: int = 50,
@@ -31,4 +32,4 @@ def build(
 ) -> tuple[Autoencoder, Objective]:
     """Minimise :math:`-\\log\\tfrac1k\\sum_{i=1}^k p(x, z_i)/q(z_i|x)`; with alpha, Renyi's bound instead."""
     model, _ = variational.build(fields, latent=latent, posterior=posterior, prior=prior, components=components, **look)
-    return model, IWAE(draws) if alpha == 0 else Renyi(draws, alpha)
+    return model, IWAE(draws, one_draw=one_draw) if alpha == 0 else Renyi(draws, alpha, one_draw)

@@ -12,11 +12,12 @@ from isthmus.bottlenecks import (
     Kumaraswamy,
     Laplace,
     PlanarFlow,
+    SplineFlow,
     VonMisesFisherCode,
 )
 from isthmus.errors import ConfigError
 from isthmus.fields import Field
-from isthmus.priors import Flow, Mixture, Prior, StandardNormal, UniformCategories, UniformCube, UniformSphere, Vamp
+from isthmus.priors import Flow, Mixture, Prior, Spline, StandardNormal, UniformCategories, UniformCube, UniformSphere, Vamp
 
 POSTERIORS = {
     "gaussian": "Gaussian with independent units; in closed form, and the quickest",
@@ -24,6 +25,7 @@ POSTERIORS = {
     "laplace": "Laplace with independent units: heavier tails",
     "planar": "Gaussian bent by planar flows",
     "iaf": "Gaussian bent by inverse autoregressive flows",
+    "spline": "Gaussian bent by rational-quadratic splines (neural spline flow)",
     "sphere": "von Mises-Fisher on the unit sphere; its prior is uniform",
     "cube": "Kumaraswamy on the unit cube; its prior is uniform",
     "beta": "Beta on the unit cube; its prior is uniform",
@@ -34,6 +36,7 @@ PRIORS = {
     "mixture": "learned mixture of Gaussians",
     "vamp": "mixture of the posteriors of learned pseudo-rows (Gaussian posteriors only)",
     "flow": "standard normal bent by coupling layers, learned",
+    "spline": "standard normal bent by coupling layers of splines, learned",
 }
 UNIFORM = ("sphere", "cube", "beta", "categories")
 
@@ -49,7 +52,7 @@ def make_posterior(name: str, latent: int) -> Bottleneck:
     if name not in POSTERIORS:
         raise ConfigError(f"unknown posterior {name!r}; choose one of {', '.join(POSTERIORS)}")
     kinds: dict[str, type[Bottleneck]] = {"gaussian": Gaussian, "full": FullGaussian, "laplace": Laplace, "planar": PlanarFlow}
-    kinds |= {"iaf": AutoregressiveFlow, "sphere": VonMisesFisherCode, "cube": Kumaraswamy, "beta": Beta}
+    kinds |= {"iaf": AutoregressiveFlow, "spline": SplineFlow, "sphere": VonMisesFisherCode, "cube": Kumaraswamy, "beta": Beta}
     return kinds[name](latent) if name in kinds else Categories(latent, group_size(latent))
 
 
@@ -79,4 +82,4 @@ def make_prior(name: str, field: Field, bottleneck: Bottleneck, posterior: str, 
         return UniformSphere(latent) if posterior == "sphere" else UniformCube(latent)
     if name == "vamp":
         return Vamp(latent, field.shape, components, unit=field.support != "real")
-    return {"normal": StandardNormal, "flow": Flow}[name](latent) if name != "mixture" else Mixture(latent, components)
+    return {"normal": StandardNormal, "flow": Flow, "spline": Spline}[name](latent) if name != "mixture" else Mixture(latent, components)

@@ -42,6 +42,9 @@ class Likelihood(nn.Module):
     def begin(self, rows: Tensor) -> None:
         """Take what there is to know of the training rows, of shape (n, \\*shape), or refuse them; most likelihoods need nothing."""
 
+    def check(self, rows: Tensor) -> None:
+        """Refuse rows, of shape (n, \\*shape), to which it can give no probability; most likelihoods explain any."""
+
     @abstractmethod
     def forward(self, h: Tensor) -> Distribution:
         """Map h of shape (batch, \\*shape_in) to a distribution over rows of `shape`."""

@@ -99,8 +99,8 @@ class Columns(Likelihood):
             self._numbers(numbers, scales) if self.plan.numbers else None,
             self._counts(counting.log_mean(counts), counting) if self.plan.counts else None,
             Bernoulli(booleans) if self.plan.booleans else None,
-            VonMises(angles.reshape(len(h), -1, 2)) if self.plan.angles else None,
-            [slots.reshape(len(h), -1, bucket.width) for slots, bucket in zip(categories, self.plan.buckets)],
+            VonMises(angles.reshape(h.shape[0], -1, 2)) if self.plan.angles else None,
+            [slots.reshape(h.shape[0], -1, bucket.width) for slots, bucket in zip(categories, self.plan.buckets)],
             Bernoulli(flags) if self.missingness else None,
         )
 

@@ -59,8 +59,12 @@ class _Counts(Likelihood):
         DataError
             If a value is no count.
         """
-        refuse_no_counts(rows, self.name)
+        self.check(rows)
         self.offset.copy_(rows.mean(0).clamp_min(NEVER).log())
+
+    def check(self, rows: Tensor) -> None:
+        """Refuse rows that hold anything but counts; errors as for `begin`."""
+        refuse_no_counts(rows, self.name)
 
     def _log_mean(self, h: Tensor) -> Tensor:
         return (h.squeeze(1) + self.offset).clamp(LOWEST, HIGHEST)

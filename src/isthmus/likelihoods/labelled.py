@@ -44,7 +44,11 @@ class LabelledRows(Likelihood):
         """Hand on the rows without their condition."""
         self.inner.begin(rows[:, : -self.width].reshape(len(rows), *self.inner.shape))
 
+    def check(self, rows: Tensor) -> None:
+        """Hand on the rows without their condition."""
+        self.inner.check(rows[:, : -self.width].reshape(len(rows), *self.inner.shape))
+
     def forward(self, h: Tensor) -> Labelled:
         """Map (batch, numbers + width) to rows and conditions."""
-        numbers = h[:, : -self.width].reshape(len(h), *self.inner.shape_in)
+        numbers = h[:, : -self.width].reshape(h.shape[0], *self.inner.shape_in)
         return Labelled(self.inner(numbers), h[:, -self.width :], self.inner.shape)

@@ -62,8 +62,12 @@ class Multinomial(Likelihood):
         DataError
             If a value is no count.
         """
-        refuse_no_counts(rows, "multinomial")
+        self.check(rows)
         self.total.fill_(max(1.0, float(rows.sum(1).mean())))
+
+    def check(self, rows: Tensor) -> None:
+        """Refuse rows that hold anything but counts; errors as for `begin`."""
+        refuse_no_counts(rows, "multinomial")
 
     def forward(self, h: Tensor) -> MultinomialDistribution:
         """Map logits (batch, 1, \\*shape) to counts."""

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from isthmus.distributions import Bernoulli as BernoulliDistribution
 from isthmus.distributions import ContinuousBernoulli as ContinuousBernoulliDistribution
+from isthmus.errors import DataError
 from isthmus.likelihoods.base import Likelihood
 from isthmus.spec import register
 
@@ -44,6 +45,23 @@ class Bernoulli(Likelihood):
         if self.offset is not None:
             with torch.no_grad():
                 self.offset.copy_(rows.mean(0).clamp(RAREST, 1 - RAREST).logit())
+
+    def check(self, rows: Tensor) -> None:
+        """Refuse rows that hold anything but 0 and 1.
+
+        Raises
+        ------
+        DataError
+            If a value is neither.
+        """
+        wrong = ((rows != 0) & (rows != 1) & ~rows.isnan()).flatten(1)
+        if bool(wrong.any()):
+            row, place = (int(i) for i in wrong.nonzero()[0])
+            value = float(rows.flatten(1)[row, place])
+            raise DataError(
+                f"the likelihood 'bernoulli' explains only 0 and 1, but row {row} has {value:g} in place {place}: binarise the data as "
+                "those fitted on were, use treatment='threshold' or 'sample' where rows are evaluated, or fit with binarise='dynamic'"
+            )
 
     def forward(self, h: Tensor) -> BernoulliDistribution:
         """Map logits (batch, 1, \\*shape) to coins."""

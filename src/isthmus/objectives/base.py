@@ -36,6 +36,8 @@ class Context:
         Optimiser steps made so far, for warm-ups.
     spent : float
         Share of the time to train for that is used up, for the learning rate.
+    done : float
+        Share of the training that is done, by steps or by time, whichever ends it first.
     training : bool
         Whether warm-ups, free bits and counters apply. Held-out losses are taken without them.
     noise : Noise, optional
@@ -48,6 +50,7 @@ class Context:
 
     step: int = 0
     spent: float = 0.0
+    done: float = 0.0
     training: bool = False
     noise: Noise | None = None
     corrupt: bool = False

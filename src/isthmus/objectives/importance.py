@@ -32,11 +32,14 @@ class Renyi(Objective):
         Codes drawn for each row, k.
     alpha : float
         :math:`\alpha`, any finite number.
+    one_draw : float
+        Share of the training made with the ELBO of a single draw before `draws` are taken: a step with one costs a fraction, and the
+        tighter bound matters once the model is near its end.
 
     Raises
     ------
     ConfigError
-        If `draws` is below 1, `alpha` is not finite, or the model has no prior.
+        If `draws` is below 1, `alpha` is not finite, `one_draw` is outside [0, 1], or the model has no prior.
 
     References
     ----------
@@ -50,17 +53,20 @@ class Renyi(Objective):
 
     nats: ClassVar[tuple[str, ...]] = ("reconstruction", "kl")
 
-    def __init__(self, draws: int = 5, alpha: float = 0.5) -> None:
+    def __init__(self, draws: int = 5, alpha: float = 0.5, one_draw: float = 0.0) -> None:
         super().__init__()
         if draws < 1 or not math.isfinite(alpha):
             raise ConfigError(f"the number of draws k must be at least 1, and alpha finite; got k={draws}, alpha={alpha}")
-        self.draws, self.alpha = int(draws), float(alpha)
+        if not 0 <= one_draw <= 1:
+            raise ConfigError(f"one_draw is a share of the training, from 0 to 1, not {one_draw}")
+        self.draws, self.alpha, self.one_draw = int(draws), float(alpha), float(one_draw)
 
     def terms(self, model: Autoencoder, passage: Passage, context: Context) -> dict[str, Tensor]:
         """Return ``reconstruction`` and ``kl``."""
         if model.prior is None:
             raise ConfigError("a bound from several draws needs a model with a prior: pass prior=StandardNormal(latent) to Autoencoder")
-        if context.noise is None:
+        early = context.training and context.done < self.one_draw
+        if context.noise is None or early:
             return {"reconstruction": passage.p.nats(passage.target), "kl": model.prior.divergence(passage.q, passage.z).sum(1)}
         q, codes = passage.q, [passage.z]
         densities = [q.log_prob(passage.z)]  # each at once: a flow knows the density of its newest draw
@@ -97,11 +103,13 @@ class IWAE(Renyi):
         Codes drawn for each row, k.
     doubly : bool
         Whether the gradient is the doubly reparameterised one.
+    one_draw : float
+        Share of the training made with the ELBO of a single draw before `draws` are taken.
 
     Raises
     ------
     ConfigError
-        If `draws` is below 1, or the model has no prior.
+        If `draws` is below 1, `one_draw` is outside [0, 1], or the model has no prior.
 
     References
     ----------
@@ -114,8 +122,8 @@ class IWAE(Renyi):
     5
     """
 
-    def __init__(self, draws: int = 5, doubly: bool = True) -> None:
-        super().__init__(draws, 0.0)
+    def __init__(self, draws: int = 5, doubly: bool = True, one_draw: float = 0.0) -> None:
+        super().__init__(draws, 0.0, one_draw)
         self.doubly = doubly
 
     def bound(self, model: Autoencoder, q: Distribution, codes: list[Tensor], densities: Tensor, target: Tensor) -> dict[str, Tensor]:
@@ -156,5 +164,5 @@ def joint(model: Autoencoder, codes: list[Tensor], target: Tensor) -> tuple[Tens
     assert model.prior is not None
     flat = torch.cat(codes)
     repeated = target.repeat(len(codes), *[1] * (target.ndim - 1))
-    shape = (len(codes), len(target))
+    shape = (len(codes), target.shape[0])
     return model.decode(flat).log_prob(repeated).view(shape), model.prior.log_prob(flat).view(shape)

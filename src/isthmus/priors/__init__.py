@@ -4,7 +4,7 @@ from isthmus.priors.base import Prior
 from isthmus.priors.discrete import AutoregressiveCodes
 from isthmus.priors.ex_post import MixtureDensity
 from isthmus.priors.labelled import LabelledPrior
-from isthmus.priors.learned import Flow, Mixture, Vamp
+from isthmus.priors.learned import Flow, Mixture, Spline, Vamp
 from isthmus.priors.standard_normal import StandardNormal
 from isthmus.priors.two_levels import TwoLevelPrior
 from isthmus.priors.uniform import UniformCategories, UniformCube, UniformSphere
@@ -16,6 +16,7 @@ __all__ = [
     "Mixture",
     "MixtureDensity",
     "Prior",
+    "Spline",
     "StandardNormal",
     "TwoLevelPrior",
     "UniformCategories",

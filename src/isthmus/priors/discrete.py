@@ -117,8 +117,19 @@ class AutoregressiveCodes(Prior):
         return -self.of_indices(q.indices)
 
     @torch.no_grad()
+    def draw(self, rows: int, noise: Noise) -> Tensor:
+        """Draw indices, group by group, shape (rows, groups)."""
+        device = next(self.parameters()).device
+        indices = torch.zeros(rows, len(self.cardinalities), dtype=torch.int64, device=device)
+        u = noise.uniform(torch.empty(indices.shape, device=device))
+        for group in range(len(self.cardinalities)):
+            reached = self._log_shares(indices)[:, group].double().exp().cumsum(1)
+            found = (reached <= u[:, group, None] * reached[:, -1:]).sum(1)
+            indices[:, group] = found.clamp_max(self.cardinalities[group] - 1)
+        return indices
+
     def sample(self, rows: int, noise: Noise) -> Tensor:
-        """Draw codes, group by group, shape (rows, latent).
+        """Draw codes, shape (rows, latent).
 
         Raises
         ------
@@ -127,11 +138,5 @@ class AutoregressiveCodes(Prior):
         """
         if not self._codes:
             raise ConfigError("the prior over indices is not bound to a bottleneck yet: put both into isthmus.models.Autoencoder")
-        device = next(self.parameters()).device
-        indices = torch.zeros(rows, len(self.cardinalities), dtype=torch.int64, device=device)
-        u = noise.uniform(torch.empty(indices.shape, device=device))
-        for group in range(len(self.cardinalities)):
-            reached = self._log_shares(indices)[:, group].double().exp().cumsum(1)
-            found = (reached <= u[:, group, None] * reached[:, -1:]).sum(1)
-            indices[:, group] = found.clamp_max(self.cardinalities[group] - 1)
-        return self._codes[0].lookup(indices)
+        with torch.no_grad():
+            return self._codes[0].lookup(self.draw(rows, noise))

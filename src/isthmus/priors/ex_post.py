@@ -88,3 +88,62 @@ class MixtureDensity(nn.Module):
         chosen = torch.searchsorted(self.log_weights.double().exp().cumsum(0), u).clamp_max(self.components - 1)
         eps = noise.normal(torch.empty(rows, self.latent, dtype=self.means.dtype))
         return self.means[chosen] + (self.factors[chosen] @ eps[:, :, None]).squeeze(2)
+
+    def given_parts(self, conditions: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        r"""Return what the density of a code's first units is, given the others, for each component.
+
+        With the covariance's factor in the order (condition, code), :math:`\begin{pmatrix}A & 0\\ B & C\end{pmatrix}`, the code given the
+        condition c is Gaussian with mean :math:`\mu + B A^{-1}(c - \mu_c)` and factor C, and each component weighs
+        :math:`\pi_k\,\mathcal N(c; \mu_c, AA^\top)`.
+
+        Parameters
+        ----------
+        conditions : Tensor of shape (rows, width)
+            The last units of the codes.
+
+        Returns
+        -------
+        log_weights : Tensor of shape (rows, components)
+            Log of what each component weighs, not normalised: their sum is the density of the condition.
+        standard : Tensor of shape (components, rows, width)
+            :math:`A^{-1}(c - \mu_c)`.
+        gains : Tensor of shape (components, latent - width, width)
+            B.
+        factors : Tensor of shape (components, latent - width, latent - width)
+            C.
+        """
+        width = conditions.shape[1]
+        factors = self.factors.double().roll(width, 1)
+        # Of correlations: units that hardly vary beside others would make a covariance singular.
+        spread = factors.square().sum(2, keepdim=True).sqrt()
+        turned: Tensor = spread * _LINALG.cholesky((factors / spread) @ (factors / spread).transpose(1, 2))
+        first = turned[:, :width, :width]
+        apart = conditions.double()[None] - self.means[:, None, -width:].double()
+        standard: Tensor = _LINALG.solve_triangular(first, apart.transpose(1, 2), upper=False).transpose(1, 2)
+        volume = first.diagonal(dim1=1, dim2=2).log().sum(1) + width * HALF_LOG_2PI
+        log_weights = self.log_weights.double()[:, None] - volume[:, None] - 0.5 * standard.square().sum(2)
+        return log_weights.T, standard, turned[:, width:, :width], turned[:, width:, width:]
+
+    def log_prob_given(self, z: Tensor, width: int) -> Tensor:
+        """Return the log density of codes given their last `width` units, shape (batch,)."""
+        return self.log_prob(z) - self.given_parts(z[:, -width:])[0].logsumexp(1).to(z.dtype)
+
+    def given(self, conditions: Tensor, noise: Noise) -> Tensor:
+        """Draw codes whose last units are given, shape (rows, latent).
+
+        Examples
+        --------
+        >>> from isthmus.distributions import GeneratorNoise
+        >>> z = MixtureDensity(3, 2).given(torch.ones(4, 1), GeneratorNoise(torch.Generator().manual_seed(0)))
+        >>> z.shape, z[:, 2].tolist()
+        (torch.Size([4, 3]), [1.0, 1.0, 1.0, 1.0])
+        """
+        log_weights, standard, gains, factors = self.given_parts(conditions)
+        reached = log_weights.softmax(1).cumsum(1)
+        u = noise.uniform(reached[:, :1])
+        chosen = (reached <= u * reached[:, -1:]).sum(1).clamp_max(self.components - 1)
+        means = self.means[:, : -conditions.shape[1]].double()
+        along = (gains[chosen] @ standard[chosen, torch.arange(len(chosen))][:, :, None]).squeeze(2)
+        eps = noise.normal(means[chosen])
+        drawn = means[chosen] + along + (factors[chosen] @ eps[:, :, None]).squeeze(2)
+        return torch.cat([drawn.to(self.means.dtype), conditions.to(self.means.dtype)], dim=1)

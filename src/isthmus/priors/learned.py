@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from isthmus.distributions import Noise, Normal
-from isthmus.distributions.flows import Coupling, Transformed
+from isthmus.distributions.flows import Coupling, Map, Transformed
 from isthmus.distributions.mixture import mixture_log_prob, mixture_sample
+from isthmus.distributions.splines import SplineCoupling
 from isthmus.errors import ConfigError
 from isthmus.priors.base import Encode, Prior
 from isthmus.spec import register
@@ -181,10 +182,13 @@ class Flow(Prior):
         if latent < 2 or layers < 1:
             raise ConfigError(f"a flow prior needs latent of at least 2 and layers of at least 1; got latent={latent}, layers={layers}")
         self.latent = int(latent)
-        self.layers = nn.ModuleList(Coupling(latent, i % 2, hidden) for i in range(layers))
+        self.layers = nn.ModuleList(self._layer(i % 2, hidden) for i in range(layers))
+
+    def _layer(self, parity: int, hidden: int) -> nn.Module:
+        return Coupling(self.latent, parity, hidden)
 
     def _distribution(self, rows: int, like: Tensor) -> Transformed:
-        return Transformed(Normal(like.new_zeros(rows, self.latent)), cast("list[Coupling]", list(self.layers)))
+        return Transformed(Normal(like.new_zeros(rows, self.latent)), cast("list[Map]", list(self.layers)))
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Log density in nats, shape (batch,)."""
@@ -194,3 +198,35 @@ class Flow(Prior):
     def sample(self, rows: int, noise: Noise) -> Tensor:
         """Draw codes, shape (rows, latent)."""
         return self._distribution(rows, next(self.parameters())).sample(noise)
+
+
+@register("prior.spline")
+class Spline(Flow):
+    r"""Neural spline flow: a standard normal bent by coupling layers of rational-quadratic splines, which leave alone what lies beyond 5.
+
+    Parameters
+    ----------
+    latent : int
+        At least 2, as one half is bent by the other.
+    layers : int
+        Coupling layers.
+    hidden : int
+        Width of their networks.
+
+    Raises
+    ------
+    ConfigError
+        If `latent` is below 2 or `layers` below 1.
+
+    References
+    ----------
+    Durkan et al., "Neural spline flows", NeurIPS 2019.
+
+    Examples
+    --------
+    >>> Spline(2).log_prob(torch.zeros(3, 2)).shape
+    torch.Size([3])
+    """
+
+    def _layer(self, parity: int, hidden: int) -> nn.Module:
+        return SplineCoupling(self.latent, parity, hidden)

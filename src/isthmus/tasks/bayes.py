@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from isthmus.artifact import Artifact
 from isthmus.data import Source
 from isthmus.errors import ConfigError, DataError
+from isthmus.priors import LabelledPrior
 from isthmus.tasks import codes as coding
 from isthmus.tasks.config import Config
 from isthmus.tasks.fit import fit
@@ -21,7 +22,7 @@ from isthmus.tasks.nll import importance
 
 Array = NDArray[Any]
 BINS = 15
-TEMPERATURES = np.geomspace(0.5, 50, 60)
+TEMPERATURES = np.geomspace(0.5, 1000, 80)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +64,30 @@ class Bayes:
             )
         classes, counts = np.unique(labels, return_counts=True)
         return cls(classes, (artifact,) * len(classes), np.log(counts / counts.sum()), conditional=True)
+
+    @classmethod
+    def of_model(cls, artifact: Artifact) -> Bayes:
+        """Return the same of one conditional model whose only condition is a class, with the classes' shares in training.
+
+        Raises
+        ------
+        ConfigError
+            If the model is told no class, or other things beside it, or has no prior.
+        """
+        known, prior = artifact.condition, artifact.model.prior
+        if known is None or len(known.columns) != 1 or not known.columns[0].classes:
+            told = "nothing" if known is None else ", ".join(column.name for column in known.columns)
+            raise ConfigError(
+                f"the model is told {told} of each row, but it must be told one class: fit with --family conditional_vae --condition NAME"
+            )
+        if not isinstance(prior, LabelledPrior):
+            raise ConfigError(
+                f"the family {artifact.family!r} has no prior, so it gives no probability to a row: fit with --family conditional_vae"
+            )
+        shares = prior.conditions.double().mean(0).numpy()
+        # A class too rare to be among the kept conditions is still there.
+        smoothed = (shares * len(prior.conditions) + 0.5) / (len(prior.conditions) + 0.5 * len(shares))
+        return cls(np.array(known.columns[0].classes), (artifact,) * len(shares), np.log(smoothed), conditional=True)
 
     @classmethod
     def fit(cls, source: Source, labels: Array, config: Config | None = None, told: Callable[[str], None] | None = None) -> Bayes:
@@ -152,7 +177,8 @@ def positions(classes: Array, labels: Array) -> Array:
     DataError
         If a label is none of them.
     """
-    place = np.searchsorted(classes, labels).clip(0, len(classes) - 1)
+    order = np.argsort(classes, kind="stable")
+    place = order[np.searchsorted(classes[order], labels).clip(0, len(classes) - 1)]
     unseen = np.unique(np.asarray(labels)[classes[place] != labels])
     if len(unseen):
         raise DataError(f"the label {str(unseen[0])!r} was not among those fitted on: {', '.join(map(str, classes[:10]))}")

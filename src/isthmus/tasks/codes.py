@@ -50,12 +50,27 @@ def reconstruct(artifact: Artifact, source: Source) -> Array:
     return artifact.restore(reconstruct_rows(artifact.model, artifact.prepare(source)))
 
 
+def explicable(artifact: Artifact, rows: torch.Tensor) -> torch.Tensor:
+    """Return preprocessed rows, or refuse those to which the model's likelihood can give no probability, such as grey values for coins.
+
+    A model whose coins are drawn anew at each step takes the chances themselves.
+
+    Raises
+    ------
+    DataError
+        If a value lies outside the likelihood's support.
+    """
+    if not artifact.config.get("binarise"):
+        artifact.model.likelihood.check(rows)
+    return rows
+
+
 def score(artifact: Artifact, source: Source) -> Array:
     """Return the log likelihood of every row (a lower bound for a variational model), in nats of the scaled data, shape (n,).
 
     Higher is more familiar. The same row always gets the same score.
     """
-    return nats(artifact.model, artifact.objective, artifact.prepare(source)).numpy()
+    return nats(artifact.model, artifact.objective, explicable(artifact, artifact.prepare(source))).numpy()
 
 
 def errors(artifact: Artifact, source: Source) -> Array:
@@ -66,6 +81,6 @@ def errors(artifact: Artifact, source: Source) -> Array:
 
 def scores(artifact: Artifact, source: Source) -> Array:
     """Return `score` and `errors` of every row, shape (n, 2), float32: the rows are prepared once."""
-    rows = artifact.prepare(source)
+    rows = explicable(artifact, artifact.prepare(source))
     found = squared_errors(artifact.field, artifact.bare(reconstruct_rows(artifact.model, rows)), artifact.bare(rows))
     return torch.stack([nats(artifact.model, artifact.objective, rows), found], dim=1).numpy()

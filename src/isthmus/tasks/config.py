@@ -66,15 +66,16 @@ class Config:
     free_bits: float | None = _setting("Family", "variational and its kin: nats a code unit may use before it is charged")
     capacity: float | None = _setting("Family", "beta_vae: nats the code is held to, instead of being charged for each")
     posterior: str | None = _setting(
-        "Family", "distribution over codes given a row: gaussian, full, laplace, planar, iaf, sphere, cube, beta or categories"
+        "Family", "distribution over codes given a row: gaussian, full, laplace, planar, iaf, spline, sphere, cube, beta or categories"
     )
-    prior: str | None = _setting("Family", "distribution over all codes: normal, mixture, vamp or flow")
+    prior: str | None = _setting("Family", "distribution over all codes: normal, mixture, vamp, flow or spline")
     components: int | None = _setting("Family", "prior mixture: Gaussians; prior vamp: pseudo-rows")
     binarise: str | None = _setting(
         "Family", "variational and its kin: dynamic takes values in [0, 1] as probabilities, of which each step draws zeros and ones anew"
     )
     adversarial: float | None = _setting("Family", "variational: weight of a critic that tells rows from rebuilt ones, 0 for none")
     draws: int | None = _setting("Family", "iwae: codes drawn for each row and step")
+    one_draw: float | None = _setting("Family", "iwae: share of the training made with the ELBO of a single draw, before `draws` are taken")
     alpha: float | None = _setting("Family", "iwae: order of Renyi's bound; 0 is the importance weighted one, 1 the ELBO")
     codebook: int | None = _setting("Family", "vqvae: words of each codebook")
     code_width: int | None = _setting("Family", "vqvae: code units of a word")

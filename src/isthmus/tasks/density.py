@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -162,7 +163,7 @@ def _factored(covariances: Tensor) -> Tensor:
     )
 
 
-def choose_density(codes: Tensor, held: Tensor, components: Sequence[int] | None = None, seed: int = 0) -> Fitted:
+def choose_density(codes: Tensor, held: Tensor, components: Sequence[int] | None = None, seed: int = 0, condition: int = 0) -> Fitted:
     """Fit mixtures of several sizes to codes, and choose the one that gives held-out codes the highest likelihood.
 
     Parameters
@@ -175,6 +176,8 @@ def choose_density(codes: Tensor, held: Tensor, components: Sequence[int] | None
         Numbers of Gaussians to try, in order, until one is no better than those before it; if None, from 1 to 100 as far as there
         are 20 codes for each and the work is not too much.
     seed : int
+    condition : int
+        How many of the last units are a condition: given it, codes shall be likely.
 
     Returns
     -------
@@ -198,7 +201,7 @@ def choose_density(codes: Tensor, held: Tensor, components: Sequence[int] | None
     scores: dict[str, float] = {}
     for size in sizes:
         found = fit_mixture(codes, size, seed)
-        score = float(in_batches(found.log_prob, held).double().mean())
+        score = float(in_batches(partial(found.log_prob_given, width=condition) if condition else found.log_prob, held).double().mean())
         better = best is None or score > max(scores.values())
         scores[named(size)] = score
         best = found if better else best
@@ -242,8 +245,8 @@ def attach(artifact: Artifact, rows: Tensor, held: Tensor | None = None, compone
         If the codes allow no density.
     """
     prior = artifact.model.prior
-    if prior is not None and prior.domain != "real":
-        raise ConfigError(f"codes lie on the domain {prior.domain!r}, where a mixture of Gaussians does not")
+    if prior is not None and prior.bare.domain != "real":
+        raise ConfigError(f"codes lie on the domain {prior.bare.domain!r}, where a mixture of Gaussians does not")
     rows = some(rows, CODES, seed)
     codes = drawn_codes(artifact.model, rows, seed)
     if held is None or len(held) < 20:
@@ -251,7 +254,7 @@ def attach(artifact: Artifact, rows: Tensor, held: Tensor | None = None, compone
         codes, rest = codes[keep], codes[~keep] if len(codes) >= 10 else codes
     else:
         rest = drawn_codes(artifact.model, some(held, CODES, seed), seed + 1)
-    found = choose_density(codes, rest, components, seed)
+    found = choose_density(codes, rest, components, seed, artifact.model.condition)
     scores = dict(found.scores)
     if prior is not None:
         with torch.inference_mode():

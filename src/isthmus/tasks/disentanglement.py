@@ -10,9 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isthmus.errors import DataError
+from isthmus.artifact import Artifact
+from isthmus.data import Source, sprites
+from isthmus.errors import ConfigError, DataError
+from isthmus.tasks.codes import encode
 
 Array = NDArray[Any]
+VOTES = 800
+SHARED = 64  # rows that share a factor, for one vote
+HELD_OUT, VOTING = 10**6, 10**7  # seeds from here on, which training sprites do not use
 BINS = 20
 DEAD = 0.05
 
@@ -149,7 +155,7 @@ def _entropy(matrix: Array) -> Array:
     return -(shares * np.log(np.maximum(shares, 1e-12))).sum(1) / np.log(max(2, matrix.shape[1]))
 
 
-def factor_vae_score(codes: Array, make: Callable[[int, int], Array], factors: int, seed: int = 0, votes: int = 800) -> float:
+def factor_vae_score(codes: Array, make: Callable[[int, int], Array], factors: int, seed: int = 0, votes: int = VOTES) -> float:
     """Return the FactorVAE score: which factor was held fixed is told from the unit that varies least.
 
     Parameters
@@ -182,7 +188,7 @@ def factor_vae_score(codes: Array, make: Callable[[int, int], Array], factors: i
 
 
 def disentanglement(
-    codes: Array, factors: Array, make: Callable[[int, int], Array], seed: int = 0, used: Sequence[int] | None = None
+    codes: Array, factors: Array, make: Callable[[int, int], Array], seed: int = 0, used: Sequence[int] | None = None, votes: int = VOTES
 ) -> Disentanglement:
     """Measure how well code units and known factors match.
 
@@ -196,6 +202,8 @@ def disentanglement(
     seed : int
     used : sequence of int, optional
         Factors to take into account; all if None.
+    votes : int
+        See `factor_vae_score`.
 
     Returns
     -------
@@ -210,5 +218,44 @@ def disentanglement(
     which = list(range(factors.shape[1])) if used is None else list(used)
     known = factors[:, which]
     information = mutual_information(codes, known)
-    score = factor_vae_score(codes, lambda k, s: make(which[k], s), len(which), seed)
+    score = factor_vae_score(codes, lambda k, s: make(which[k], s), len(which), seed, votes)
     return Disentanglement(mig(information, known), *dci(codes, known, seed), score, information)
+
+
+def on_sprites(artifact: Artifact, seed: int = 0, rows: int = 5000, votes: int = VOTES) -> Disentanglement:
+    """Measure a model of sprites on others than it was trained on (those of `isthmus.data.sprites`, of which any number can be drawn).
+
+    Parameters
+    ----------
+    artifact : Artifact
+        Fitted on such sprites.
+    seed : int
+        Decides which sprites are drawn, and everything random of the measures.
+    rows : int
+    votes : int
+        See `factor_vae_score`.
+
+    Returns
+    -------
+    Disentanglement
+
+    Raises
+    ------
+    ConfigError
+        If the model takes other pictures than 32 x 32 grey ones, or is told a condition.
+    """
+    schema = artifact.schema
+    if schema.kind != "pictures" or tuple(schema.shape) != (sprites.SIDE, sprites.SIDE, 1) or artifact.condition is not None:
+        shape = " x ".join(map(str, schema.shape))
+        raise ConfigError(
+            f"the model takes {schema.kind} of {shape}, not the sprites of 32 x 32 x 1: fit one on those that "
+            "`isthmus disentanglement --write sprites.npz` makes"
+        )
+    pictures, factors = sprites.sprites(rows, HELD_OUT + seed)
+
+    def make(factor: int, draw: int) -> Array:
+        drawn = sprites.draw_factors(SHARED, VOTING + draw)
+        drawn[:, factor] = drawn[0, factor]
+        return encode(artifact, Source("pictures", sprites.render(drawn)))
+
+    return disentanglement(encode(artifact, pictures), factors, make, seed, votes=votes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,9 +20,10 @@ from isthmus.likelihoods import LabelledRows
 from isthmus.models import Autoencoder
 from isthmus.tasks.aggregate import Aggregate, aggregate
 from isthmus.tasks.ais import Annealing, annealed
+from isthmus.tasks.counted import COUNTED, MOST_CODES, Book
 from isthmus.tasks.examine import spread
 from isthmus.tasks.gap import Gap, Tuning, optimised
-from isthmus.tasks.latent import require_prior, room
+from isthmus.tasks.latent import domain_of, require_prior, room
 from isthmus.tasks.nll import Estimate, choose_draws, importance
 
 Array = NDArray[Any]
@@ -87,11 +89,7 @@ class Evaluation:
             "negative ELBO": -self.elbo,
             f"negative log likelihood (k = {self.importance.draws:,})": -self.importance.mean,
         }
-        bits = {name: value / math.log(2) for name, value in nats.items()}
-        return {
-            name: {"nats": nats[name], "bits": value, "bits per dimension": value / self.dimensions, "error": self._error(name)}
-            for name, value in bits.items()
-        }
+        return with_units(nats, {name: self._error(name) for name in nats}, self.dimensions)
 
     def _error(self, name: str) -> float:
         """Return the standard error, in nats, by the choice of rows."""
@@ -99,7 +97,7 @@ class Evaluation:
             return self.importance.spread
         parts = {"reconstruction": self.reconstruction, "KL": self.kl}
         values = parts.get(name, self.reconstruction + self.kl)
-        return float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else math.nan
+        return error_by_rows(values)
 
     @property
     def gap_rows_importance(self) -> float:
@@ -115,13 +113,12 @@ class Evaluation:
         """Return the figures as plain JSON types."""
         found: dict[str, Any] = {"rows": self.rows, "dimensions": self.dimensions, "figures": self.in_units()}
         found["bits per dimension, data's own unit"] = self.bits_per_dimension
-        found["importance sampling"] = _estimate(self.importance)
+        found["importance sampling"] = estimate_json(self.importance)
         if self.annealed is not None:
-            found["annealed importance sampling"] = {**_estimate(self.annealed), "rows": len(self.annealed_rows)}
+            found["annealed importance sampling"] = {**estimate_json(self.annealed), "rows": len(self.annealed_rows)}
             found["importance sampling, the same rows"] = float(self.importance.values[self.annealed_rows].mean())
         if self.gap is not None:
-            parts = {"total": self.gap.total, "approximation": self.gap.approximation, "amortisation": self.gap.amortisation}
-            found["gap"] = {"rows": self.gap.rows, "log likelihood": self.gap.log_likelihood, **parts, "bounds": self.gap.bounds}
+            found["gap"] = self.gap.to_json()
         found["active units"] = int(self.codes.active.sum())
         found["code units"] = len(self.codes.active)
         found["KL per group of units"] = [round(float(value), 4) for value in self.codes.kl]
@@ -129,7 +126,28 @@ class Evaluation:
         return {**found, "conventions": self.conventions, "warnings": self.warnings}
 
 
-def _estimate(found: Estimate) -> dict[str, float]:
+def with_units(nats: Mapping[str, float], errors: Mapping[str, float], dimensions: int) -> dict[str, dict[str, float]]:
+    """Return figures in nats also in bits, and in bits for each of `dimensions` values, beside their standard errors in nats.
+
+    Examples
+    --------
+    >>> with_units({"KL": math.log(2)}, {"KL": 0.0}, 4)["KL"]["bits per dimension"]
+    0.25
+    """
+    bits = {name: value / math.log(2) for name, value in nats.items()}
+    return {
+        name: {"nats": nats[name], "bits": value, "bits per dimension": value / dimensions, "error": errors[name]}
+        for name, value in bits.items()
+    }
+
+
+def error_by_rows(values: Array) -> float:
+    """Return the standard error of a mean by the choice of rows, NaN of one row."""
+    return float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else math.nan
+
+
+def estimate_json(found: Estimate) -> dict[str, float]:
+    """Return an estimate as plain JSON types."""
     names = {"mean": found.mean, "Monte Carlo error": found.error, "draws": found.draws, "effective draws": found.effective}
     return {name: value for name, value in names.items() if math.isfinite(value)}
 
@@ -192,7 +210,8 @@ def evaluate(artifact: Artifact, source: Source, effort: Effort | None = None, t
     Raises
     ------
     ConfigError
-        If the model has no prior, or the treatment is unknown.
+        If the model has no prior, its code is a function of the row (see `isthmus.tasks.coded.evaluate_codes`), or the treatment is
+        unknown.
     DataError
         If the rows do not fit the model.
 
@@ -201,17 +220,11 @@ def evaluate(artifact: Artifact, source: Source, effort: Effort | None = None, t
     The gap: Cremer, Li and Duvenaud, ICML 2018; annealing: Wu et al., ICLR 2017; dequantisation: Theis, van den Oord and Bethge, "A note
     on the evaluation of generative models", ICLR 2016.
     """
-    prior = require_prior(artifact)
-    if treatment not in TREATMENTS:
-        raise ConfigError(f"treatment must be one of {', '.join(TREATMENTS)}, not {treatment!r}")
-    if treatment == "none" and artifact.config.get("binarise") == "dynamic":
-        treatment = "sample"  # the model is one of zeros and ones
-    effort = effort or Effort()
-    told: list[str] = []
-    if prior.domain != "real" and effort.gap_rows:
-        effort = replace(effort, gap_rows=0)  # posteriors of single rows are Gaussians, which lie elsewhere
-        told.append(f"the gap log p(x) - ELBO is not split, as the codes lie on the domain {prior.domain!r}")
-    model, rows = artifact.model, treated(_prepared(artifact, source, treatment), treatment, seed)
+    require_prior(artifact)
+    treatment = settled(artifact, treatment)
+    effort, told = feasible(artifact.model, effort or Effort())
+    model, rows = artifact.model, treated(prepared(artifact, source, treatment), treatment, seed)
+    model.likelihood.check(rows)
     reconstruction, kl = parts(model, rows, seed)
     chosen = effort.draws is None
     draws = choose_draws(model, rows, seed) if effort.draws is None else effort.draws
@@ -232,12 +245,46 @@ def evaluate(artifact: Artifact, source: Source, effort: Effort | None = None, t
     if effort.annealed_rows:
         found.annealed = annealed(model, rows[found.annealed_rows], effort.annealing, seed)
     if effort.gap_rows:
-        found.gap = _gap(model, rows[found.gap_rows], effort.tuning, seed)
+        found.gap = split_gap(model, rows[found.gap_rows], effort.tuning, seed)
     found.warnings = warned(found)
     return found
 
 
-def _prepared(artifact: Artifact, source: Source, treatment: str) -> Tensor:
+def settled(artifact: Artifact, treatment: str) -> str:
+    """Return what is done to grey values: what is asked for, or coins for a model of coins.
+
+    Raises
+    ------
+    ConfigError
+        If the treatment is unknown.
+    """
+    if treatment not in TREATMENTS:
+        raise ConfigError(f"treatment must be one of {', '.join(TREATMENTS)}, not {treatment!r}")
+    return "sample" if treatment == "none" and artifact.config.get("binarise") == "dynamic" else treatment
+
+
+def feasible(model: Autoencoder, effort: Effort) -> tuple[Effort, list[str]]:
+    """Return the effort without what a model's codes do not allow, and sentences on what its gap is split by."""
+    where = domain_of(model)
+    if not effort.gap_rows or where == "real":
+        return effort, []
+    if where in COUNTED and (count := Book(model).count) > MOST_CODES:
+        told = f"the gap log p(x) - ELBO is not split: {count:,} codes are too many to go through ({MOST_CODES:,} at most)"
+        return replace(effort, gap_rows=0), [f"{told}; annealed importance sampling gives log p(x) of some rows"]
+    return effort, [_SPLIT[where]]
+
+
+_COUNTED = "the gap is exact: log p(x) is a sum over all codes; the best posterior is found by coordinate ascent"
+_SPLIT = {
+    "sphere": "posteriors of single rows: 'own' is von Mises-Fisher; the Gaussians and the flow lie on the stereographic projection",
+    "cube": "posteriors of single rows: 'own' is the model's kind; the Gaussians and the flow are those of the codes' logits",
+    "simplex": _COUNTED,
+    "codes": "the gap is exact: log p(x) is a sum over all codes; 'own' is the best single code of each row",
+}
+
+
+def prepared(artifact: Artifact, source: Source, treatment: str) -> Tensor:
+    """Return rows as the model takes them, grey values that are to be treated within [0, 1]."""
     rows = artifact.prepare(source)
     # A model of zeros and ones takes values as they are: those of 8-bit pictures reach 255.
     return rows / 255 if treatment != "none" and artifact.schema.kind == "pictures" and float(rows.max()) > 1 else rows
@@ -285,7 +332,8 @@ def parts(model: Autoencoder, rows: Tensor, seed: int = 0, draws: int = ELBO_DRA
     return both[0], both[1]
 
 
-def _gap(model: Autoencoder, rows: Tensor, tuning: Tuning, seed: int) -> Gap:
+def split_gap(model: Autoencoder, rows: Tensor, tuning: Tuning, seed: int) -> Gap:
+    """Return where log p(x) - ELBO of rows comes from."""
     found, evidence = optimised(model, rows, tuning, seed)
     return Gap(len(rows), evidence.mean, evidence.error, {name: float(values.mean()) for name, values in found.items()})
 

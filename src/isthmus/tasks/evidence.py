@@ -10,6 +10,73 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 
+RANKS = ("best", "median", "worst")
+
+
+@dataclass(frozen=True, eq=False)
+class Ranked:
+    """Rows that a model rebuilds best, in the middle and worst.
+
+    Attributes
+    ----------
+    rows : array of int, shape (3, k)
+        Their numbers in the data, for each of `RANKS`.
+    errors : array of shape (3, k)
+        Their errors, in the measure of `Evidence.errors`.
+    originals, reconstructions : arrays of shape (3, k, H, W, C) or (3, k, c)
+        Pictures, or cells of a table in the columns' own units.
+    names : list of str
+        Column names of a table; empty for pictures.
+    """
+
+    rows: Array
+    errors: Array
+    originals: Array
+    reconstructions: Array
+    names: list[str]
+
+
+@dataclass(frozen=True, eq=False)
+class Usage:
+    """What the units of a code carry.
+
+    Attributes
+    ----------
+    variance : array of shape (units,)
+        Of the mean code over the rows.
+    kl : array of shape (units,), optional
+        Mean KL of each unit in nats, where the prior splits it by units.
+    active : array of bool, shape (units,)
+    correlation : array of shape (units, units)
+        Of the mean codes; NaN where a unit does not vary.
+    """
+
+    variance: Array
+    kl: Array | None
+    active: Array
+    correlation: Array
+
+    @property
+    def carried(self) -> Array:
+        """KL of each unit where it is known, and its variance otherwise, shape (units,)."""
+        return self.variance if self.kl is None else self.kl
+
+    @property
+    def measure(self) -> str:
+        """What `carried` is."""
+        return "variance" if self.kl is None else "KL (nats)"
+
+    @property
+    def order(self) -> Array:
+        """Units, those that carry most first, shape (units,)."""
+        return (-self.carried).argsort(kind="stable")
+
+    @property
+    def varying(self) -> Array:
+        """Those of `order` whose mean codes differ from row to row."""
+        return self.order[self.variance[self.order] > 0]
+
+
 @dataclass
 class Evidence:
     """Figures and arrays of one fitted model, ready to be shown. Pictures are float in [0, 1], shaped (..., H, W, C).
@@ -45,6 +112,14 @@ class Evidence:
         For tables: column name, held-out root mean squared error in the column's own unit, R squared.
     sample_rows : tuple of (list of str, array (k, d)), optional
         For tables: column names and sampled rows.
+    ranked : Ranked, optional
+    usage : Usage, optional
+    scores : array of shape (n,), optional
+        Log likelihood of every measured row in nats (a lower bound for a variational model).
+    errors : array of shape (n,), optional
+        Squared error of every measured row, as `isthmus.tasks.closer.row_errors` counts it: alike for all models of the same data.
+    traversal : array of shape (units, steps, H, W, C), optional
+        What single units of the code do, the most used first.
     """
 
     family: str
@@ -66,6 +141,50 @@ class Evidence:
     interpolation: Array | None = None
     columns: list[tuple[str, float, float]] | None = None
     sample_rows: tuple[list[str], Array] | None = None
+    ranked: Ranked | None = None
+    usage: Usage | None = None
+    scores: Array | None = None
+    errors: Array | None = None
+    traversal: Array | None = None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far a model's figure of each row is from another model's of the same row.
+
+    Attributes
+    ----------
+    name, reference : str
+        Whose figures less whose.
+    measure : str
+        What is compared.
+    lower_is_better : bool
+    rows : int
+    mean, low, high : float
+        Mean difference, and its 95 % interval by Student's t.
+    spread : float
+        Standard deviation of the rows' differences.
+    better : float
+        Share of rows in which `name` is better, ties counted half.
+    """
+
+    name: str
+    reference: str
+    measure: str
+    lower_is_better: bool
+    rows: int
+    mean: float
+    low: float
+    high: float
+    spread: float
+    better: float
+
+    @property
+    def verdict(self) -> str:
+        """Which is better, as far as the interval can tell."""
+        if self.low <= 0 <= self.high:
+            return "no difference that the rows can show"
+        return f"{self.name if (self.mean < 0) == self.lower_is_better else self.reference} is better"
 
 
 @dataclass
@@ -82,6 +201,14 @@ class ReportData:
     models : list of Evidence
     commands : list of str
         Shell lines to go on with.
+    schema : list of dict of str to object
+        A line for each column of the data, or one for pictures.
+    made : dict of str to str
+        How the page came to be: the exact command, versions.
+    differences : list of Difference
+        Of models side by side, row by row.
+    notes : list of str
+        What the differences leave out, and why.
     """
 
     title: str
@@ -90,3 +217,7 @@ class ReportData:
     baselines: dict[str, dict[str, float]]
     models: list[Evidence]
     commands: list[str] = field(default_factory=list[str])
+    schema: list[dict[str, object]] = field(default_factory=list[dict[str, object]])
+    made: dict[str, str] = field(default_factory=dict[str, str])
+    differences: list[Difference] = field(default_factory=list[Difference])
+    notes: list[str] = field(default_factory=list[str])

@@ -197,16 +197,16 @@ def examine(
     -------
     Evidence
     """
-    codes = coding.encode(artifact, held_out)
+    codes = _codes(artifact, held_out)
     metrics = {
         "reconstruction error": float(coding.errors(artifact, held_out).astype(np.float64).mean()),
-        "code width": float(artifact.model.latent),
+        "code width": float(codes.shape[1]),
         "active units": active_units(artifact, codes),
     }
     if labels is not None:
         if train is not None and train_labels is not None:
             voters = spread(len(train), VOTERS)
-            metrics["k-NN accuracy"] = neighbours_accuracy(coding.encode(artifact, train.take(voters)), train_labels[voters], codes, labels)
+            metrics["k-NN accuracy"] = neighbours_accuracy(_codes(artifact, train.take(voters)), train_labels[voters], codes, labels)
         metrics["clustering"] = clustering_score(codes, labels)
     metrics["log likelihood (nats)"] = float(coding.score(artifact, held_out).astype(np.float64).mean())
     mapped = spread(len(held_out), MAPPED)
@@ -227,6 +227,11 @@ def examine(
     else:
         _add_columns(evidence, artifact, held_out)
     return evidence
+
+
+def _codes(artifact: Artifact, source: Source) -> Array:
+    """Return the mean codes without the condition that may follow them."""
+    return coding.encode(artifact, source)[:, : artifact.model.latent - artifact.model.condition]
 
 
 def told(value: Any) -> str:

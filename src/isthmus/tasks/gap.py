@@ -16,7 +16,9 @@ from isthmus.distributions import Distribution, GeneratorNoise
 from isthmus.distributions.base import sum_rows
 from isthmus.errors import ConfigError
 from isthmus.models import Autoencoder
-from isthmus.tasks.latent import HALF_LOG_2PI, frozen, log_joint, repeated, room
+from isthmus.tasks.charts import Chart, chart_of
+from isthmus.tasks.counted import COUNTED, Book, counted_bounds
+from isthmus.tasks.latent import HALF_LOG_2PI, beside, conditions, domain_of, frozen, log_joint, repeated, room, without
 from isthmus.tasks.nll import Estimate, joined, summarise
 
 Array = NDArray[Any]
@@ -56,34 +58,41 @@ class Tuning:
 
 
 class Local(nn.Module):
-    """An approximate posterior of its own for each of `rows` rows."""
+    """An approximate posterior of its own for each of `rows` rows, over free numbers of their codes."""
+
+    chart: Chart | None = None
 
     @abstractmethod
     def draw(self, draws: int, noise: GeneratorNoise) -> tuple[Tensor, Tensor]:
-        """Return `draws` codes per row, shape (rows * draws, latent), and their log densities, shape (rows * draws,)."""
+        """Return `draws` times free numbers per row, shape (rows * draws, width), and their log densities, shape (rows * draws,).
+
+        Without a chart these are the codes themselves, followed by their condition.
+        """
 
 
 class Own(Local):
-    """The model's own kind of posterior: what the encoder would have to give for each row is free.
+    """The model's own kind of posterior: what the encoder would have to give for each row is free, but for the condition.
 
     Parameters
     ----------
     model : Autoencoder
-    h : Tensor of shape (rows, multiplier * latent)
+    h : Tensor of shape (rows, inputs)
         What the encoder does give.
     """
 
     def __init__(self, model: Autoencoder, h: Tensor) -> None:
         super().__init__()
-        self.h = nn.Parameter(h.clone())
+        known = h.shape[1] - model.condition
+        self.h = nn.Parameter(h[:, :known].clone())
+        self.condition = h[:, known:]
         self._bottleneck = [model.bottleneck]  # in a list, so that its weights are not this module's
 
     def posterior(self, draws: int = 1) -> Distribution:
         """Return the distribution over codes, each row `draws` times."""
-        return self._bottleneck[0](repeated(self.h, draws))
+        return self._bottleneck[0](repeated(beside(self.h, self.condition), draws))
 
     def draw(self, draws: int, noise: GeneratorNoise) -> tuple[Tensor, Tensor]:
-        """Return codes and their log densities."""
+        """Return codes, followed by the condition, and their log densities."""
         q = self.posterior(draws)
         z = q.sample(noise)
         return z, q.log_prob(z)
@@ -94,11 +103,14 @@ class Diagonal(Local):
 
     Parameters
     ----------
-    location, scale : Tensor of shape (rows, latent)
+    location, scale : Tensor of shape (rows, width)
+    chart : Chart, optional
+        From free numbers to codes; they are the same if None.
     """
 
-    def __init__(self, location: Tensor, scale: Tensor) -> None:
+    def __init__(self, location: Tensor, scale: Tensor, chart: Chart | None = None) -> None:
         super().__init__()
+        self.chart = chart or Chart()
         self.location = nn.Parameter(location.clone())
         self.log_scale = nn.Parameter(scale.clamp_min(1e-4).log())
 
@@ -121,6 +133,7 @@ class Full(Local):
     def __init__(self, start: Diagonal) -> None:
         super().__init__()
         rows, latent = start.location.shape
+        self.chart = start.chart
         self.location = nn.Parameter(start.location.detach().clone())
         self.log_scale = nn.Parameter(start.log_scale.detach().clone())
         self.below = nn.Parameter(torch.zeros(rows, latent, latent, dtype=start.location.dtype))
@@ -154,7 +167,7 @@ class Flow(Local):
         super().__init__()
         rows, latent = start.location.shape
         generator = torch.Generator().manual_seed(seed)
-        self.base = start
+        self.base, self.chart = start, start.chart
         shape = (FLOWS, rows, latent)
         like = start.location
         self.w = nn.Parameter(torch.randn(shape, generator=generator, dtype=like.dtype) / math.sqrt(latent))
@@ -233,7 +246,8 @@ def optimised(model: Autoencoder, rows: Tensor, tuning: Tuning | None = None, se
     Parameters
     ----------
     model : Autoencoder
-        With a prior that has a density, and a random code whose draws pass gradients.
+        With a prior that has a density, and a random code whose draws pass gradients; or with codes that can be counted, at most
+        16,384, where all is exact.
     rows : Tensor of shape (n, \\*shape)
         Preprocessed; some tens are enough, for each of them is optimised.
     tuning : Tuning, optional
@@ -243,27 +257,36 @@ def optimised(model: Autoencoder, rows: Tensor, tuning: Tuning | None = None, se
     -------
     bounds : dict of str to array of shape (n,)
         ``encoder``; ``own``, the model's kind of posterior; ``diagonal`` and ``full`` Gaussians; ``flow``. Each of the last three
-        holds the one before and starts from it.
+        holds the one before and starts from it. On a sphere they are densities of the stereographic projection around each row's
+        direction, in a cube of the logits; codes that can be counted have the first two only.
     log_likelihood : Estimate
         log p(x) by importance sampling from the optimised full Gaussian, which fits better than the encoder's posterior.
 
     Raises
     ------
     ConfigError
-        If codes lie elsewhere than in all of space.
+        If the model has no prior, or its codes are too many to go through though they can be counted.
 
     References
     ----------
     Cremer, Li and Duvenaud, "Inference suboptimality in variational autoencoders", ICML 2018.
     """
     tuning = tuning or Tuning()
-    if model.prior is None or model.prior.domain != "real":
-        raise ConfigError("posteriors of single rows are optimised for codes in all of space, which this model's are not")
+    if model.prior is None:
+        raise ConfigError("posteriors of single rows are optimised for a model with a prior, which this one has not")
+    if domain_of(model) in COUNTED:
+        return _counted(model, rows)
     parts = torch.split(rows, max(1, room(model) // tuning.draws))
     with frozen(model):
         found = [_optimised(model, x.clone(), tuning, seed) for x in parts]
     bounds = {name: np.concatenate([part[name] for part, _ in found]) for name in found[0][0]}
     return bounds, joined([estimate for _, estimate in found])
+
+
+def _counted(model: Autoencoder, rows: Tensor) -> tuple[dict[str, Array], Estimate]:
+    bounds, evidence = counted_bounds(model, rows)
+    exact = Estimate(evidence.numpy(), np.zeros(len(rows)), Book(model).count, float(Book(model).count))
+    return {name: values.numpy() for name, values in bounds.items()}, exact
 
 
 def _optimised(model: Autoencoder, x: Tensor, tuning: Tuning, seed: int) -> tuple[dict[str, Array], Estimate]:
@@ -273,8 +296,9 @@ def _optimised(model: Autoencoder, x: Tensor, tuning: Tuning, seed: int) -> tupl
     own = Own(model, h)
     found = {"encoder": measure(model, x, own, tuning.measured, fresh(noise)), "own": optimise(model, x, own, tuning, noise)}
     with torch.no_grad():
-        z = own.draw(256, noise)[0].reshape(len(x), 256, -1)
-    diagonal = Diagonal(z.mean(1), z.std(1))
+        chart = chart_of(domain_of(model), without(model, own.posterior().mean))
+        u = chart.inverse(without(model, own.draw(256, noise)[0])).reshape(len(x), 256, -1)
+    diagonal = Diagonal(u.mean(1), u.std(1), chart)
     found["diagonal"] = optimise(model, x, diagonal, tuning, noise)
     full = Full(diagonal)
     found["full"] = optimise(model, x, full, tuning, noise)
@@ -293,7 +317,11 @@ def importance_from(model: Autoencoder, x: Tensor, q: Local, draws: int, noise: 
 
 def _weights(model: Autoencoder, x: Tensor, q: Local, draws: int, noise: GeneratorNoise) -> Tensor:
     z, density = q.draw(draws, noise)
-    return (log_joint(model, repeated(x, draws), z) - density).reshape(len(x), draws)
+    x_each = repeated(x, draws)
+    if q.chart is not None:
+        z, volume = q.chart.forward(z)
+        z, density = beside(z, conditions(model, x_each)), density - volume
+    return (log_joint(model, x_each, z) - density).reshape(len(x), draws)
 
 
 @dataclass(frozen=True)
@@ -329,3 +357,8 @@ class Gap:
     def amortisation(self) -> float:
         """What the encoder loses against it, because it must serve all rows with one set of weights."""
         return self.bounds["own"] - self.bounds["encoder"]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the figures as plain JSON types."""
+        split = {"total": self.total, "approximation": self.approximation, "amortisation": self.amortisation}
+        return {"rows": self.rows, "log likelihood": self.log_likelihood, **split, "bounds": self.bounds}

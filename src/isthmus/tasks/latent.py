@@ -12,6 +12,7 @@ from torch import Tensor
 from isthmus.artifact import Artifact
 from isthmus.distributions import Delta, Distribution, Noise
 from isthmus.distributions.labelled import bare
+from isthmus.distributions.posterior import Domain
 from isthmus.errors import ConfigError
 from isthmus.models import Autoencoder
 from isthmus.priors import Prior
@@ -35,8 +36,11 @@ def require_prior(artifact: Artifact) -> Prior:
             "its samples from an ex-post density of its codes (isthmus.tasks.quality)"
         )
     if is_point(model.encode(torch.zeros(1, *model.shape))):
-        other = "; its score is the exact cost of code and row" if model.prior.bare.domain == "codes" else ""
-        raise ConfigError(f"the code of the family {artifact.family!r} is a function of the row: there is no posterior to measure{other}")
+        other = ": its codes can be counted, use isthmus.tasks.coded.evaluate_codes" if model.prior.bare.domain == "codes" else ""
+        raise ConfigError(
+            f"the code of the family {artifact.family!r} is a function of the row: there is no posterior to measure"
+            f"{other or '. Its samples can be measured (isthmus.tasks.quality)'}"
+        )
     return model.prior
 
 
@@ -55,6 +59,27 @@ def log_joint(model: Autoencoder, x: Tensor, z: Tensor) -> Tensor:
     """Return log p(x, z) = log p(x | z) + log p(z) in nats, shape (batch,)."""
     assert model.prior is not None
     return model.decode(z).log_prob(x) + model.prior.log_prob(z)
+
+
+def domain_of(model: Autoencoder) -> Domain:
+    """Return where the codes of a model with a prior lie, whatever condition follows them."""
+    assert model.prior is not None
+    return model.prior.bare.domain
+
+
+def conditions(model: Autoencoder, x: Tensor) -> Tensor:
+    """Return the condition that follows each row, shape (n, width); of width 0 where the model knows none."""
+    return x[:, x.shape[1] - model.condition :] if model.condition else x.new_zeros(len(x), 0)
+
+
+def beside(z: Tensor, condition: Tensor) -> Tensor:
+    """Return codes followed by the condition of their rows."""
+    return torch.cat([z, condition], dim=1) if condition.shape[1] else z
+
+
+def without(model: Autoencoder, z: Tensor) -> Tensor:
+    """Return codes without the condition that may follow them."""
+    return z[:, : z.shape[1] - model.condition]
 
 
 def repeated(values: Tensor, times: int) -> Tensor:

@@ -55,7 +55,7 @@ def measured(artifact: Artifact, data: Source | Dataset) -> Measured:
     Measured
     """
     settings = Config.from_mapping(artifact.config, "the model's settings")
-    same = _fitted_on(artifact, data)
+    same = fitted_on(artifact, data)
     held_out = hold_out(len(data), settings.held_out or 0.0, settings.seed or 0)
     apart = same and len(held_out) > 0
     everything = len(held_out) if apart else len(data)
@@ -89,7 +89,8 @@ def _take(data: Source | Dataset, first: Positions, second: Positions) -> tuple[
     return found.take(np.searchsorted(both, first)), found.take(np.searchsorted(both, second))
 
 
-def _fitted_on(artifact: Artifact, data: Source | Dataset) -> bool:
+def fitted_on(artifact: Artifact, data: Source | Dataset) -> bool:
+    """Say whether these are the data that a model was fitted on, held-out rows included."""
     if artifact.facts.get("rows") != len(data):
         return False
     if isinstance(data, Source):

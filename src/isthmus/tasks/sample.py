@@ -38,7 +38,8 @@ def sample(artifact: Artifact, rows: int, *, seed: int = 0, mean: bool = False, 
         Where codes come from: the model's prior, or a mixture of Gaussians fitted to its codes after training. "auto" takes the one
         that gives codes of held-out rows the higher likelihood; `isthmus.tasks.density.chosen_density` tells which.
     condition : array-like of shape (rows,) or (rows, c), or one value, optional
-        Of conditional models: the class of each row that is drawn, or of all of them; those of training rows by default.
+        Of conditional models: the class of each row that is drawn, or of all of them; those of training rows by default. Without a prior
+        codes are drawn from the fitted density given the condition.
 
     Returns
     -------
@@ -59,13 +60,16 @@ def sample(artifact: Artifact, rows: int, *, seed: int = 0, mean: bool = False, 
     noise = GeneratorNoise(torch.Generator().manual_seed(seed))
     with torch.no_grad():
         drawn_from = chosen_density(artifact, density)[1]
-        codes = _drawn(artifact, drawn_from, rows, noise) if condition is None else _given(artifact, drawn_from, rows, condition, noise)
-    drawn = decode(artifact.model, codes, None if mean else lambda p: p.sample(noise))
-    return artifact.restore(drawn, within=True)
+        codes = drawn(artifact, drawn_from, rows, noise) if condition is None else _given(artifact, drawn_from, rows, condition, noise)
+    made = decode(artifact.model, codes, None if mean else lambda p: p.sample(noise))
+    return artifact.restore(made, within=True)
 
 
-def _drawn(artifact: Artifact, density: MixtureDensity | Prior, rows: int, noise: Noise) -> torch.Tensor:
-    """Draw codes; a density fitted to codes and their conditions draws both, and leaves classes that are one each to be made of them."""
+def drawn(artifact: Artifact, density: MixtureDensity | Prior, rows: int, noise: Noise) -> torch.Tensor:
+    """Return codes from a density, shape (rows, latent).
+
+    A density fitted to codes and their conditions draws both, and leaves classes that are one each to be made of them.
+    """
     codes, known = density.sample(rows, noise), artifact.condition
     if known is None or isinstance(density, LabelledPrior):
         return codes
@@ -74,14 +78,11 @@ def _drawn(artifact: Artifact, density: MixtureDensity | Prior, rows: int, noise
 
 
 def _given(artifact: Artifact, density: object, rows: int, condition: Any, noise: Noise) -> torch.Tensor:
-    """Draw codes for given conditions."""
+    """Draw codes for given conditions: of a density of codes and conditions together, the one of codes given theirs."""
     known = artifact.condition
-    if known is not None and artifact.model.prior is None:
-        raise ConfigError(f"the family {artifact.family!r} has no prior, so no rows are drawn for a condition: use conditional_vae or wae")
-    if known is None or not isinstance(density, LabelledPrior):
-        raise ConfigError(
-            f"the model of the family {artifact.family!r} knows no condition to draw for: fit with y, such as conditional_vae"
-        )
+    if known is None:
+        raise ConfigError(f"the model of the family {artifact.family!r} knows no condition to draw for: fit with y or --condition")
+    assert isinstance(density, LabelledPrior | MixtureDensity)
     values = [condition] * rows if np.ndim(condition) == 0 else condition
     return density.given(torch.from_numpy(known.transform(values, rows)), noise)  # pyright: ignore[reportUnknownMemberType]
 
