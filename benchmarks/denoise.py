@@ -2,7 +2,8 @@
 
     ISTHMUS_DATA=folder python benchmarks/denoise.py fashion --seconds 75
     python benchmarks/denoise.py set12 --seconds 3600 --json set12.json
-    python benchmarks/denoise.py set12 --blind --seconds 600           # learned from noisy pictures alone
+    python benchmarks/denoise.py set12 --blind --seconds 600           # learned from noisy pictures alone, their level known
+    python benchmarks/denoise.py set12 --blind hide --seconds 600      # ... their noise unknown
     python benchmarks/denoise.py set12 --validate --seconds 120        # measured on training pictures that were held out: for tuning
 
 Training is measured in CPU seconds of the process, evaluations during it included. Fashion-MNIST: normal noise times 0.2 on pictures in
@@ -22,8 +23,9 @@ from pathlib import Path
 
 import numpy as np
 
-from isthmus.tasks.denoise import Settings, fit, make_noise, spoil
-from isthmus.tasks.denoise_table import compare, usual_methods
+from isthmus.tasks.pictures.denoise import Settings, fit
+from isthmus.tasks.pictures.denoise_table import compare, usual_methods
+from isthmus.tasks.pictures.noises import make_noise, spoil
 from isthmus.training import Callback
 
 SEED = 20_000  # of the noise on test pictures
@@ -43,6 +45,31 @@ class Told(Callback):
             f"  {row['seconds']:7.0f} s {row['step']:8.0f} steps  loss {row['train']:.5f}  held out {row.get('held_out', math.nan):.3f} dB",
             flush=True,
         )
+
+
+class Curve:
+    """Measures the test pictures on the way, for looking at afterwards: its own time does not count, and nothing is chosen by it."""
+
+    def __init__(self, times, clean, noisy) -> None:
+        self.times, self.clean, self.noisy, self.away, self.rows = sorted(times), clean, noisy, 0.0, []
+        self.begun = None
+
+    def clock(self) -> float:
+        now = time.process_time() - self.away
+        self.begun = now if self.begun is None else self.begun
+        return now
+
+    def __call__(self, restorer) -> None:
+        start = time.process_time()
+        spent = start - self.away - self.begun
+        if self.times and spent >= self.times[0]:
+            self.times = [at for at in self.times if at > spent]
+            found = compare(self.clean, self.noisy, {"network": restorer, "8 turns": lambda x: restorer(x, turns=8)})
+            self.rows.append(
+                {"cpu seconds": spent, **{f"{row.method} {name}": getattr(row, name) for row in found for name in ("psnr", "ssim")}}
+            )
+            print(f"  test pictures at {spent:.0f} s: {found[0].psnr:.2f} dB, with 8 turns {found[1].psnr:.2f}", flush=True)
+        self.away += time.process_time() - start
 
 
 def pictures(task: str, validate: bool) -> tuple[np.ndarray, list[np.ndarray], float, bool]:
@@ -70,11 +97,21 @@ def main() -> None:
     parser.add_argument("task", choices=["fashion", "set12"])
     parser.add_argument("--seconds", type=float, default=75.0)
     parser.add_argument("--validate", action="store_true")
-    parser.add_argument("--blind", action="store_true")
+    parser.add_argument(
+        "--blind",
+        nargs="?",
+        default="",
+        const="split",
+        choices=["split", "hide"],
+        help="learn from noisy pictures alone: split, whose level is known, or hide pixels of any noise",
+    )
     parser.add_argument("--usual", action="store_true", help="also the median filter and non-local means (slow)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=JSON", help="settings, such as widths=[64,128]")
+    parser.add_argument("--at", type=float, nargs="*", default=[], help="CPU seconds at which the test pictures are measured too")
     parser.add_argument("--save", type=Path)
+    parser.add_argument("--checkpoint", type=Path, help="file that keeps the training's state")
+    parser.add_argument("--resume", action="store_true", help="go on from --checkpoint")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     train, test, level, clip = pictures(options.task, options.validate)
@@ -83,13 +120,25 @@ def main() -> None:
     given = {name: tuple(v) if isinstance(v := json.loads(text), list) else v for name, text in given.items()}
     settings = Settings(seconds=options.seconds, seed=options.seed, held_out=0.0 if options.blind else 10 / len(train), device="cpu")
     settings = Settings(**{**asdict(settings), **given})
+    way = {"": "clean", "hide": "hidden", "split": "split"}[options.blind]
     source = spoil(train, noise, seed=SEED + 1) if options.blind else train
-    start = time.process_time()
-    model = fit(source, noise=None if options.blind else noise, settings=settings, callbacks=[Told()], clock=time.process_time)
-    spent = time.process_time() - start
+    noisy = spoil(test, noise, seed=SEED)
+    curve = Curve(options.at, test, noisy)
+    start = curve.clock()
+    model = fit(
+        source,
+        noise=None if way == "hidden" else noise,
+        alone=way == "split",
+        settings=settings,
+        callbacks=[Told()],
+        watch=curve,
+        clock=curve.clock,
+        checkpoint=options.checkpoint,
+        resume=options.resume,
+    )
+    spent = curve.clock() - start
     if options.save:
         model.save(options.save)
-    noisy = spoil(test, noise, seed=SEED)
     methods = {"network": model} | ({"network, 8 turns": lambda x: model(x, turns=8)} if options.task == "set12" else {})
     usual = usual_methods(level)
     rows = [asdict(row) for row in compare(test, noisy, {**methods, "noisy": usual.pop("noisy")})]
@@ -101,7 +150,14 @@ def main() -> None:
         mean = f"   {row['psnr of the mean']:.2f} dB of the mean error" if "psnr of the mean" in row else ""
         print(f"  {row['method']:20} {row['psnr']:6.2f} dB   SSIM {row['ssim']:.4f}   {row['seconds']:6.1f} s{mean}")
     if options.json:
-        entry = {"task": options.task, "cpu seconds": spent, "settings": model.settings, "rows": rows, "history": model.history.rows}
+        entry = {
+            "task": options.task,
+            "cpu seconds": spent,
+            "settings": model.settings,
+            "rows": rows,
+            "history": model.history.rows,
+            "curve": curve.rows,
+        }
         options.json.write_text(json.dumps(entry, indent=1))
 
 

@@ -11,17 +11,15 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from isthmus.artifact import files
-from isthmus.errors import ArtifactError, ConfigError, DataError
-from isthmus.nn import UNet, tiled
-from isthmus.nn.tiling import TILE
-from isthmus.spec import from_spec, to_spec
+from isthmus.artifact import kept
+from isthmus.artifact.kept import Form
+from isthmus.errors import ConfigError, DataError
+from isthmus.nn import UNet
+from isthmus.nn.tiling import TILE, Local, Turned, grid, one_tile
 from isthmus.training import History, choose_device
 
-VERSION = 1
-FORMAT = "isthmus-restorer"
+FORM = Form("isthmus-restorer", 1, "a network from picture to picture", "isthmus.artifact.restorer.Restorer.load")
 SCALES = {"uint8": 255.0, "uint16": 65535.0}
 BRIGHTEST = 16.0  # beyond which floating-point pictures cannot be meant to lie between 0 and 1, whatever their noise
 TOGETHER = 1 << 16  # pixels of small pictures that pass the network together
@@ -68,7 +66,7 @@ def as_pictures(pictures: Any, name: str = "X") -> list[Array]:
     >>> [picture.shape for picture in as_pictures(np.zeros((2, 4, 5)))]
     [(4, 5, 1), (4, 5, 1)]
     """
-    found = [np.asarray(picture) for picture in pictures]
+    found = [np.ascontiguousarray(picture) for picture in pictures]
     if not found:
         raise DataError(f"{name} holds no picture")
     found = [picture[..., None] if picture.ndim == 2 else picture for picture in found]
@@ -99,7 +97,7 @@ def _check_range(pictures: Sequence[Array], name: str) -> None:
             )
 
 
-def _batches(pictures: Sequence[Array]) -> Iterator[Sequence[Array]]:
+def batches(pictures: Sequence[Array]) -> Iterator[Sequence[Array]]:
     """Yield pictures in order, neighbours of one size together as long as they are small."""
     start = 0
     for stop in range(1, len(pictures) + 1):
@@ -164,27 +162,21 @@ class Restorer:
         if found[0].shape[2] != self.network.colours:
             raise DataError(f"the pictures have {found[0].shape[2]} channel(s), but this model was fitted on {self.network.colours}")
         network = self.network.to(choose_device(device)).eval()
+        way = Turned(network) if turns == 8 else network
         given = [np.asarray(picture).shape for picture in pictures]
-        back = [picture for batch in _batches(found) for picture in self._together(network, batch, tile, turns)]
+        back = [picture for batch in batches(found) for picture in self._together(way, batch, tile)]
         return [picture.reshape(shape) for picture, shape in zip(back, given)]
 
-    def _together(self, network: UNet, pictures: Sequence[Array], tile: int, turns: int) -> Array:
-        """Give pictures of one size back, shape (n, H, W, C)."""
-        dtype = pictures[0].dtype
-        top = white(dtype)
-        x = torch.tensor(np.stack(pictures)).to(next(network.parameters()).device, torch.float32) / top
-        found = (self._turned(network, x, tile) if turns == 8 else tiled(network, x, tile)).clamp(0, 1).cpu().numpy() * top
-        return (found.round() if dtype.kind == "u" else found).astype(dtype)
-
-    @staticmethod
-    def _turned(network: UNet, x: Tensor, tile: int) -> Tensor:
-        total = torch.zeros_like(x)
-        for quarters in range(4):
-            turned = torch.rot90(x, quarters, (1, 2))
-            for mirrored in (False, True):
-                back = tiled(network, turned.flip(2) if mirrored else turned, tile)
-                total += torch.rot90(back.flip(2) if mirrored else back, -quarters, (1, 2))
-        return total / 8
+    @torch.inference_mode()
+    def _together(self, network: Local, pictures: Sequence[Array], tile: int) -> Array:
+        """Give pictures of one size back, shape (n, H, W, C): of large ones only a tile at a time is more than its pixels."""
+        dtype, top, device = pictures[0].dtype, white(pictures[0].dtype), next(self.network.parameters()).device
+        back = np.empty((len(pictures), *pictures[0].shape), dtype)
+        for row, column in grid(pictures[0].shape[0], pictures[0].shape[1], network, tile):
+            seen = torch.tensor(np.stack([p[row.first : row.last, column.first : column.last] for p in pictures]).astype(np.float32))
+            found = one_tile(network, seen.to(device) / top, row, column).clamp(0, 1).cpu().numpy() * top
+            back[:, row.start : row.stop, column.start : column.stop] = found.round() if dtype.kind == "u" else found
+        return back
 
     def save(self, path: str | Path) -> Path:
         """Write the folder `path`, whole or not at all.
@@ -194,12 +186,7 @@ class Restorer:
         ArtifactError
             If something else lies at `path`, or it cannot be written.
         """
-        entry = {"format": FORMAT, "version": VERSION, "network": to_spec(self.network), "settings": self.settings}
-        entry |= {"history": self.history.rows, "facts": self.facts}
-        readme = (
-            f"# {Path(path).name}\n\nA network from picture to picture, made by isthmus; open it with `isthmus.artifact.Restorer.load`.\n"
-        )
-        return files.write_folder(Path(path), entry, files.pack({"network": self.network}), {}, readme)
+        return kept.save(path, FORM, self.network, self.settings, self.history, self.facts)
 
     @classmethod
     def load(cls, path: str | Path) -> Restorer:
@@ -210,15 +197,4 @@ class Restorer:
         ArtifactError
             If the folder is missing, broken, from a newer version, or not what it says.
         """
-        entry, tensors, _ = files.read_folder(Path(path), FORMAT, VERSION)
-        try:
-            with torch.device("meta"):
-                network = from_spec(entry["network"])
-            if not isinstance(network, UNet):
-                raise ConfigError(f"a {type(network).__name__} stands where a network for pictures belongs")
-            history = History([{str(k): float(v) for k, v in row.items()} for row in entry["history"]])
-            settings, facts = dict(entry["settings"]), dict(entry["facts"])
-        except (ConfigError, KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ArtifactError(f"{path}: config.json does not describe a network for pictures: {str(error)[:500]}") from error
-        files.unpack(Path(path), {"network": network}, tensors)
-        return cls(network.eval(), settings, history, facts)
+        return cls(*kept.load(path, FORM, (UNet,))[:4])

@@ -13,18 +13,21 @@ from sklearn.base import BaseEstimator, TransformerMixin  # pyright: ignore[repo
 from isthmus.artifact.restorer import Restorer
 from isthmus.errors import ConfigError
 from isthmus.estimators.border import RandomState, draw_seed, require_fitted
-from isthmus.tasks.denoise import Settings, fit, make_noise
-from isthmus.tasks.denoise_table import compare
+from isthmus.estimators.shown import Shown
+from isthmus.tasks.pictures.denoise import Settings, fit
+from isthmus.tasks.pictures.denoise_table import compare
+from isthmus.tasks.pictures.noises import make_noise
 
 Array = NDArray[Any]
 
 
 @dataclass(eq=False, repr=False)
-class Denoiser(TransformerMixin, BaseEstimator):
+class Denoiser(Shown, TransformerMixin, BaseEstimator):
     """Takes noise off pictures by a U-shaped residual network, learned in one of three ways.
 
     From clean pictures and a kind of noise (`noise`), from pairs of noisy and clean pictures (``noise=None`` and ``y``), or from noisy
-    pictures alone (``noise=None``, no ``y``), by hiding pixels from the network; noise must then be independent from pixel to pixel.
+    pictures alone: with ``alone=True`` where their noise is known, else (``noise=None``, no ``y``) by hiding pixels from the network;
+    noise must then be independent from pixel to pixel.
 
     Parameters
     ----------
@@ -37,14 +40,20 @@ class Denoiser(TransformerMixin, BaseEstimator):
         With it, the strength lies anywhere from `level` to `highest`, and the network need not be told.
     clip : bool, default=False
         Whether noisy values are kept within black and white, as in a file.
+    alone : bool, default=False
+        Whether `fit` gets pictures that are noisy by `noise` already ("gaussian" or "poisson", of one level): the network learns from
+        them alone, by splitting each into two of independent noise. Better than not to say what noise it is.
     steps : int, optional
         Training steps; 5,000 by default.
     seconds : float, optional
         Time to train for at most.
     widths : tuple of int, optional
         Channels of the network at 1/2, 1/4 ... of the size; by the pictures' size by default.
-    ssim : float, default=0.0
-        Weight of 1 - SSIM in the loss, beside the squared error.
+    attention : int, default=0
+        Heads of attention at the network's lowest size.
+    ssim, ms_ssim, perceptual : float, default=0.0
+        Weights in the loss, beside the squared error, of 1 - SSIM, of 1 - MS-SSIM, and of the distance in features that a small network
+        learns on the spot. Not from noisy pictures alone.
     turns : {1, 8}, default=1
         Whether `transform` takes the mean over the picture turned and mirrored in all eight ways.
     device : str, default="auto"
@@ -71,10 +80,14 @@ class Denoiser(TransformerMixin, BaseEstimator):
     highest: float | None = None
     _: KW_ONLY
     clip: bool = False
+    alone: bool = False
     steps: int | None = None
     seconds: float | None = None
     widths: tuple[int, ...] | None = None
+    attention: int = 0
     ssim: float = 0.0
+    ms_ssim: float = 0.0
+    perceptual: float = 0.0
     turns: int = 1
     device: str = "auto"
     random_state: RandomState = 0
@@ -85,7 +98,7 @@ class Denoiser(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : ndarray of shape (n, H, W) or (n, H, W, C), or list of ndarray of shape (H, W) or (H, W, C)
-            uint8, uint16, or floating-point numbers from 0 (black) to 1 (white). Clean if `noise` is given, else noisy.
+            uint8, uint16, or floating-point numbers from 0 (black) to 1 (white). Clean if `noise` is given without `alone`, else noisy.
         y : as X, optional
             The clean picture of each noisy one.
 
@@ -107,11 +120,14 @@ class Denoiser(TransformerMixin, BaseEstimator):
             widths=self.widths,
             steps=self.steps,
             seconds=self.seconds,
+            attention=self.attention,
             ssim=self.ssim,
+            ms_ssim=self.ms_ssim,
+            perceptual=self.perceptual,
             seed=draw_seed(self.random_state),
             device=self.device,
         )
-        self.restorer_: Restorer = fit(X, y, noise=noise, settings=settings)
+        self.restorer_: Restorer = fit(X, y, noise=noise, alone=self.alone, settings=settings)
         return self
 
     def transform(self, X: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from isthmus.errors import ConfigError
 
@@ -56,6 +57,48 @@ def pieces(length: int, tile: int, reach: int, multiple: int) -> Iterator[Piece]
         yield Piece(start, stop, first, min(last, length))
 
 
+def grid(height: int, width: int, network: Local, tile: int = TILE) -> Iterator[tuple[Piece, Piece]]:
+    """Yield the tiles of a picture, row by row: what is kept of height and width, and what must be seen for that.
+
+    Raises
+    ------
+    ConfigError
+        If `tile` is not positive.
+    """
+    if tile < 1:
+        raise ConfigError(f"tile must be at least 1 pixel, not {tile}")
+    side = -(-tile // network.multiple) * network.multiple
+    for row in pieces(height, side, network.reach, network.multiple):
+        for column in pieces(width, side, network.reach, network.multiple):
+            yield row, column
+
+
+class Turned:
+    """A network that takes the mean over a picture turned and mirrored in all eight ways.
+
+    Parameters
+    ----------
+    network : Local
+        From pictures to pictures.
+    """
+
+    def __init__(self, network: Local) -> None:
+        self.network, self.multiple, self.reach = network, network.multiple, network.reach
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Map pictures (batch, H, W, C) to as many of the same height and width."""
+        height, width = x.shape[1:3]
+        below, right = -height % self.multiple, -width % self.multiple
+        # Filled up first, so that however it is turned the network's blocks of pixels lie the same.
+        h = functional.pad(x.movedim(3, 1), (0, right, 0, below), mode="replicate").movedim(1, 3)
+        total = torch.zeros((), dtype=x.dtype, device=x.device)
+        for quarters in range(4):
+            turned = torch.rot90(h, quarters, (1, 2))
+            total = total + torch.rot90(self.network(turned), -quarters, (1, 2))
+            total = total + torch.rot90(self.network(turned.flip(2)).flip(2), -quarters, (1, 2))
+        return total[:, :height, :width] / 8
+
+
 @torch.no_grad()
 def tiled(network: Local, x: Tensor, tile: int = TILE) -> Tensor:
     """Apply a network to pictures of any size in the memory that tiles take; the result is that of the whole pictures, but for rounding.
@@ -85,16 +128,14 @@ def tiled(network: Local, x: Tensor, tile: int = TILE) -> Tensor:
     >>> tiled(UNet(1, (4,), 1), torch.zeros(1, 50, 70, 1), tile=32).shape
     torch.Size([1, 50, 70, 1])
     """
-    if tile < 1:
-        raise ConfigError(f"tile must be at least 1 pixel, not {tile}")
-    side = -(-tile // network.multiple) * network.multiple
-    height, width = x.shape[1:3]
-    if height <= side and width <= side:
-        return network(x)
-    rows, columns = (list(pieces(length, side, network.reach, network.multiple)) for length in (height, width))
-    return torch.cat([torch.cat([_piece(network, x, row, column) for column in columns], 2) for row in rows], 1)
+    rows: list[list[Tensor]] = []
+    for row, column in grid(x.shape[1], x.shape[2], network, tile):
+        found = one_tile(network, x[:, row.first : row.last, column.first : column.last], row, column).clone()
+        rows += [[found]] if column.start == 0 else []
+        rows[-1] += [found] if column.start else []
+    return torch.cat([torch.cat(row, 2) for row in rows], 1)
 
 
-def _piece(network: Local, x: Tensor, row: Piece, column: Piece) -> Tensor:
-    found = network(x[:, row.first : row.last, column.first : column.last])
-    return found[:, row.start - row.first : row.stop - row.first, column.start - column.first : column.stop - column.first].clone()
+def one_tile(network: Local, seen: Tensor, row: Piece, column: Piece) -> Tensor:
+    """Return what is kept of a tile of which `seen` is what must be seen."""
+    return network(seen)[:, row.start - row.first : row.stop - row.first, column.start - column.first : column.stop - column.first]

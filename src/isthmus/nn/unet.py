@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from isthmus.errors import ConfigError
+from isthmus.nn.attention import WINDOW, WindowAttention
 from isthmus.nn.base import activation, check_widths, fill_uniform
 from isthmus.nn.strided import channels_last
 from isthmus.spec import register
@@ -19,7 +20,7 @@ from isthmus.spec import register
 EVEN = math.sqrt(0.5)  # of a convolution that no activation follows, to keep the variance
 
 
-class _Conv(nn.Conv2d):
+class PlainConv(nn.Conv2d):
     """A convolution that starts with He's variance times the square of `scale`, each kernel `alike` times in a row, and no bias."""
 
     def __init__(self, inputs: int, outputs: int, size: int = 3, stride: int = 1, scale: float = 1.0, alike: int = 1) -> None:
@@ -41,8 +42,8 @@ class _Block(nn.Module):
     def __init__(self, channels: int, name: str) -> None:
         super().__init__()
         self.activation = activation(name)
-        self.first = _Conv(channels, channels)
-        self.second = _Conv(channels, channels, scale=0.0)
+        self.first = PlainConv(channels, channels)
+        self.second = PlainConv(channels, channels, scale=0.0)
 
     def forward(self, h: Tensor) -> Tensor:
         """Map (batch, channels, H, W) to the same shape."""
@@ -72,11 +73,15 @@ class UNet(nn.Module):
     activation : str
     residual : bool
         Whether the picture itself is added at the end. Not where it must not be seen, as with a blind spot.
+    outputs : int, optional
+        Channels that are given back; by default as many as come in. A residual network adds the first ones of the picture to them.
+    attention : int
+        Heads of attention at the lowest size, between all places of windows that are 8 wide there; 0 for none.
 
     Raises
     ------
     ConfigError
-        If a number is not positive.
+        If a number is not positive, or a residual network is to give more channels back than come in.
 
     References
     ----------
@@ -91,20 +96,31 @@ class UNet(nn.Module):
     """
 
     def __init__(
-        self, channels: int = 1, widths: Sequence[int] = (48, 96, 192), blocks: int = 2, activation: str = "relu", residual: bool = True
+        self,
+        channels: int = 1,
+        widths: Sequence[int] = (48, 96, 192),
+        blocks: int = 2,
+        activation: str = "relu",
+        residual: bool = True,
+        outputs: int | None = None,
+        attention: int = 0,
     ) -> None:
         super().__init__()
-        colours, count = check_widths([channels, blocks], "channels and blocks")
+        colours, count, self.outputs = check_widths([channels, blocks, channels if outputs is None else outputs], "channels and blocks")
+        if residual and self.outputs > colours:
+            raise ConfigError(f"a residual network gives back at most the {colours} channel(s) that come in, not {self.outputs}")
         self.widths = check_widths(widths, "widths")
         if not self.widths:
             raise ConfigError("widths must name the channels of at least one size, such as (48, 96)")
         self.colours, self.count, self.residual = colours, count, residual
-        self.head = _Conv(4 * colours, self.widths[0], scale=EVEN)
+        self.head = PlainConv(4 * colours, self.widths[0], scale=EVEN)
         self.before = nn.ModuleList(self._blocks(width, activation) for width in self.widths)
         self.after = nn.ModuleList(self._blocks(width, activation) for width in self.widths[:-1])
-        self.down = nn.ModuleList(_Conv(a, b, 2, stride=2, scale=EVEN) for a, b in pairwise(self.widths))
-        self.up = nn.ModuleList(_Conv(b, 4 * a, 1, scale=EVEN, alike=4) for a, b in pairwise(self.widths))
-        self.tail = _Conv(self.widths[0], 4 * colours, scale=0.0)
+        self.down = nn.ModuleList(PlainConv(a, b, 2, stride=2, scale=EVEN) for a, b in pairwise(self.widths))
+        self.up = nn.ModuleList(PlainConv(b, 4 * a, 1, scale=EVEN, alike=4) for a, b in pairwise(self.widths))
+        self.attention = attention
+        self.attend = WindowAttention(self.widths[-1], attention) if attention else nn.Identity()
+        self.tail = PlainConv(self.widths[0], 4 * self.outputs, scale=0.0)
 
     def _blocks(self, width: int, name: str) -> nn.Sequential:
         return nn.Sequential(*(_Block(width, name) for _ in range(self.count)))
@@ -112,7 +128,7 @@ class UNet(nn.Module):
     @property
     def multiple(self) -> int:
         """Height and width that the network works on are multiples of this; others are filled up within."""
-        return 2 ** len(self.widths)
+        return 2 ** len(self.widths) * (WINDOW if self.attention else 1)
 
     @property
     def reach(self) -> int:
@@ -120,25 +136,31 @@ class UNet(nn.Module):
         levels = len(self.widths)
         convolutions = [2 * self.count * (1 if level == levels - 1 else 2) for level in range(levels)]
         convolutions[0] += 2
+        afar = 2**levels * (WINDOW - 1) if self.attention else 0
         # Where sizes change, a pixel shares its result with the others of its block.
-        return sum(2 ** (level + 1) * (number + 1) for level, number in enumerate(convolutions))
+        return afar + sum(2 ** (level + 1) * (number + 1) for level, number in enumerate(convolutions))
+
+    def filled(self, x: Tensor) -> Tensor:
+        """Return pictures (batch, H, W, C) channels first, their edges repeated to a height and width the network can work on."""
+        below, right = -x.shape[1] % self.multiple, -x.shape[2] % self.multiple
+        h = x.permute(0, 3, 1, 2)
+        return functional.pad(h, (0, right, 0, below), mode="replicate") if below or right else h
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map pictures (batch, H, W, channels) to the same shape."""
+        """Map pictures (batch, H, W, channels) to as many of the same height and width, with `outputs` channels."""
         height, width = x.shape[1:3]
-        below, right = -height % self.multiple, -width % self.multiple
-        h = functional.pad(x.permute(0, 3, 1, 2), (0, right, 0, below), mode="replicate") if below or right else x.permute(0, 3, 1, 2)
-        found = self._through(channels_last(functional.pixel_unshuffle(h, 2)))
+        found = self.through(channels_last(functional.pixel_unshuffle(self.filled(x), 2)))
         change = functional.pixel_shuffle(found, 2)[:, :, :height, :width].permute(0, 2, 3, 1).to(x.dtype)
-        return x + change if self.residual else change
+        return x[..., : self.outputs] + change if self.residual else change
 
-    def _through(self, h: Tensor) -> Tensor:
+    def through(self, h: Tensor) -> Tensor:
         """Map 2 x 2 blocks of pixels to theirs, shape (batch, 4 C, H / 2, W / 2)."""
         h = self.head(h)
         passed: list[Tensor] = []
         for level, blocks in enumerate(self.before):
             h = blocks(self.down[level - 1](h) if level else h)
             passed.append(h)
+        h = self.attend(h)
         for level in reversed(range(len(self.after))):
             h = self.after[level](passed[level] + functional.pixel_shuffle(self.up[level](h), 2))
         return self.tail(h)

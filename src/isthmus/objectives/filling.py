@@ -63,7 +63,7 @@ class Filling(Objective):
             raise ConfigError(f"only gaps of mixed columns can be filled, not those of the likelihood {type(model.likelihood).__name__}")
         team = _team(model, context)
         members = 1 if team is None else team.members
-        nats = -p.log_probs(target.repeat(members, 1)).view(members, len(target), -1).mean(0)
+        nats = -p.log_probs(target.repeat(members, 1)).view(members, target.shape[0], -1).mean(0)
         shown = p.layout.present(passage.x)
         return {"reconstruction": (nats * shown).sum(1), "hidden": (nats * (1 - shown)).sum(1)}
 

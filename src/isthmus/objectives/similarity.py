@@ -9,6 +9,7 @@ from torch.nn import functional
 from isthmus.errors import ConfigError, DataError
 
 WINDOW, WIDTH = 11, 1.5
+SMALL = 96  # pixels
 K1, K2 = 0.01, 0.03
 SCALES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 
@@ -143,7 +144,14 @@ def _smoothed(planes: Tensor) -> Tensor:
     places = torch.arange(WINDOW, device=planes.device, dtype=planes.dtype) - WINDOW // 2
     kernel = torch.exp(-0.5 * (places / WIDTH).square())
     kernel = kernel / kernel.sum()
+    if max(planes.shape[2:]) <= SMALL:
+        return _band(kernel, planes.shape[2]) @ (planes @ _band(kernel, planes.shape[3]).T)
     return functional.conv2d(functional.conv2d(planes, kernel.view(1, 1, 1, -1)), kernel.view(1, 1, -1, 1))
+
+
+def _band(kernel: Tensor, side: int) -> Tensor:
+    """Return the smoothing of rows of length `side` as a matrix, which on small pictures is several times as quick."""
+    return torch.stack([functional.pad(kernel, (i, side - WINDOW - i)) for i in range(side - WINDOW + 1)])
 
 
 def _check(x: Tensor, target: Tensor, least: int) -> None:

@@ -6,14 +6,14 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from isthmus.errors import ConfigError, TrainingError
-from isthmus.objectives.similarity import ssim
+from isthmus.errors import TrainingError
+from isthmus.training import checkpoint as checkpoints
 from isthmus.training.adam import make_adam
 from isthmus.training.arithmetic import arithmetic
 from isthmus.training.average import Average
@@ -21,54 +21,14 @@ from isthmus.training.callbacks import Callback
 from isthmus.training.config import TrainingConfig
 from isthmus.training.crops import Draw, Lesson
 from isthmus.training.history import History
+from isthmus.training.loop import SAVE_AFTER, Interrupt
 from isthmus.training.memory import memory_at_hand
+from isthmus.training.picture_loss import PictureLoss
 from isthmus.training.world import choose_device
 
-PIXELS = ("mse", "l1")
 EVALUATIONS = 10
 TWICE, FORGOTTEN = 2.0, 0.01  # of the usual length of a gradient; share of it that is forgotten at each step
-
-
-@dataclass(frozen=True)
-class PictureLoss:
-    """How far a picture is from its target: the mean over pixels, and beside it what SSIM lacks to 1.
-
-    Parameters
-    ----------
-    pixels : {"mse", "l1"}
-        Squared or absolute differences.
-    ssim : float
-        Weight of 1 - SSIM; crops must then be at least 11 x 11. Left out where not all places count.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such loss or the weight is negative.
-
-    Examples
-    --------
-    >>> picture = torch.zeros(1, 16, 16, 1)
-    >>> float(PictureLoss("mse", ssim=0.1)(picture, Lesson(picture, picture)))
-    0.0
-    """
-
-    pixels: str = "mse"
-    ssim: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.pixels not in PIXELS or not 0 <= self.ssim < math.inf:
-            raise ConfigError(
-                f"the loss must be one of {', '.join(PIXELS)} and the weight of SSIM at least 0, not {self.pixels!r}, {self.ssim}"
-            )
-
-    def __call__(self, found: Tensor, lesson: Lesson) -> Tensor:
-        """Return the loss of a batch, a single number."""
-        apart = found - lesson.target
-        apart = apart.square() if self.pixels == "mse" else apart.abs()
-        if lesson.where is not None:
-            return (apart * lesson.where).sum() / (lesson.where.sum() * apart.shape[3]).clamp_min(1)
-        loss = apart.mean()
-        return loss + self.ssim * (1 - ssim(found, lesson.target).mean()) if self.ssim else loss
+__all__ = ["EVALUATIONS", "PictureLoss", "fit_restorer", "quick_precision"]
 
 
 def quick_precision() -> str:
@@ -82,28 +42,44 @@ def fit_restorer(
     draw: Draw,
     config: TrainingConfig,
     *,
-    loss: PictureLoss | None = None,
+    loss: Callable[[Tensor, Lesson], Tensor] | None = None,
     measure: Callable[[], float] | None = None,
+    evaluations: int = EVALUATIONS,
     callbacks: Sequence[Callback] = (),
     clock: Callable[[], float] = time.perf_counter,
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
+    data: Sequence[str] = (),
 ) -> History:
     """Train a network from picture to picture.
+
+    The first Ctrl-C ends the training, and what was best so far is kept.
 
     Parameters
     ----------
     network : torch.nn.Module
-        Maps (batch, H, W, C) to the same shape; changed in place. In the end its weights are the moving average, if there is one.
+        Maps (batch, H, W, C) to the same shape; changed in place. In the end its weights are those of the best evaluation, or of the last
+        one if there is no `measure`: the moving average, if there is one.
     draw : callable
-        Returns the next batch from a generator.
+        Returns the next batch from a generator, and depends on nothing else.
     config : TrainingConfig
         Its batch, patience and devices have no meaning here: the batch is what `draw` gives. Without `clip`, gradients longer than
         twice the usual are shortened to that.
-    loss : PictureLoss, optional
+    loss : callable, optional
+        Such as the default, a `PictureLoss`.
     measure : callable, optional
-        Returns what stands as ``held_out`` in the history, measured on the average of the weights.
+        Returns what stands as ``held_out`` in the history, measured on the average of the weights; the higher, the better.
+    evaluations : int
+        How often, at equal shares of the time or of the steps.
     callbacks : sequence of Callback
     clock : callable
         What `config.seconds` counts.
+    checkpoint : path, optional
+        File that holds the run's state after every evaluation, and every minute.
+    resume : bool
+        Go on from `checkpoint`, with the same weights in the end as if the run had never been stopped.
+    data : sequence of str
+        Texts by which a checkpoint knows its pictures and all else that `draw` depends on.
 
     Returns
     -------
@@ -113,15 +89,22 @@ def fit_restorer(
     ------
     TrainingError
         If the loss becomes NaN or infinite.
+    ArtifactError
+        If `resume` is asked for and the checkpoint is missing, broken or of another run.
     """
     device = choose_device(config.device)
-    run = _Run(network.to(device), draw, config, loss or PictureLoss(), measure, clock)
+    path = None if checkpoint is None else Path(checkpoint)
+    key = checkpoints.fingerprint(config, data, (network,)) if path else ""
+    run = _Run(network.to(device), draw, config, loss or PictureLoss(), measure, evaluations, clock, path, key)
+    if resume and path:
+        run.load(path)
     for watcher in callbacks:
-        watcher.started(config, 0)
+        watcher.started(config, run.step)
     stopped = "diverged"
     try:
-        with arithmetic(config.precision, device), memory_at_hand() if device.type == "cpu" else nullcontext():
-            stopped = run.all_steps(callbacks)
+        memory = memory_at_hand() if device.type == "cpu" else nullcontext()
+        with Interrupt() as interrupt, arithmetic(config.precision, device), memory:
+            stopped = run.all_steps(callbacks, interrupt)
     finally:
         run.finish()
         for watcher in callbacks:
@@ -137,23 +120,33 @@ class _Run:
         network: nn.Module,
         draw: Draw,
         config: TrainingConfig,
-        loss: PictureLoss,
+        loss: Callable[[Tensor, Lesson], Tensor],
         measure: Callable[[], float] | None,
+        evaluations: int,
         clock: Callable[[], float],
+        path: Path | None,
+        key: str,
     ) -> None:
         self.network, self.draw, self.config, self.loss, self.measure, self.clock = network, draw, config, loss, measure, clock
+        self.evaluations, self.path, self.key = evaluations, path, key
         self.parameters = list(network.parameters())
         self.device = self.parameters[0].device
         self.optimiser, self.average = make_adam(self.parameters, config), Average([network], config.average)
         self.generator = torch.Generator().manual_seed(config.seed)
-        self.history, self.step, self.start = History(), 0, clock()
+        self.history, self.step, self.start, self.before = History(), 0, clock(), 0.0
         self.losses: list[Tensor] = []
-        self.usual = 0.0
+        self.usual, self.due = 0.0, 1 / evaluations
+        self.best, self.best_measure = self.weights(), -math.inf
+        self.saved = time.perf_counter()
+
+    def weights(self) -> dict[str, Tensor]:
+        """Return a copy of the weights as they are."""
+        return {name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()}
 
     @property
     def seconds(self) -> float:
-        """Time since the start."""
-        return self.clock() - self.start
+        """Time since the start, that of runs before included."""
+        return self.before + self.clock() - self.start
 
     @property
     def spent(self) -> float:
@@ -161,15 +154,24 @@ class _Run:
         by_time = self.seconds / self.config.seconds if self.config.seconds else 0.0
         return max(by_time, self.step / self.config.steps)
 
-    def all_steps(self, callbacks: Sequence[Callback]) -> str:
+    def all_steps(self, callbacks: Sequence[Callback], interrupt: Interrupt) -> str:
         """Train to the end, and say what ended it."""
-        due = 1 / EVALUATIONS
         while (spent := self.spent) < 1:
-            if spent >= due:
+            if spent >= self.due:
                 self.record(callbacks)
-                due = (int(spent * EVALUATIONS) + 1) / EVALUATIONS
+                self.due = (int(spent * self.evaluations) + 1) / self.evaluations
+                self.save()
+            elif interrupt.asked or time.perf_counter() - self.saved > SAVE_AFTER:
+                self.save()
+            if interrupt.asked:
+                break
             self.one_step(spent)
-        self.record(callbacks)
+        if self.losses:
+            self.record(callbacks)
+        if spent < 1:
+            return "interrupted"
+        self.due = math.inf
+        self.save()
         return "steps" if self.step >= self.config.steps else "time"
 
     def one_step(self, spent: float) -> None:
@@ -196,23 +198,55 @@ class _Run:
         norm = float(torch.nn.utils.clip_grad_norm_(self.parameters, limit))
         self.usual += min(1.0, 1 / (self.step + 1) + FORGOTTEN) * (min(norm, limit) - self.usual)
 
-    @torch.no_grad()
     def finish(self) -> None:
-        """Let the average, if there is one, be the weights."""
-        for weight, value in zip(self.average.weights, self.average.values):
-            weight.copy_(value)
+        """Let the best weights stay."""
+        checkpoints.copy_into(self.network.state_dict(), self.best)
 
     def record(self, callbacks: Sequence[Callback]) -> None:
-        """Add a row to the history, and refuse to go on from a loss that is none."""
+        """Add a row to the history, keep the weights if they are the best, and refuse to go on from a loss that is none."""
         train = float(torch.stack(self.losses).mean()) if self.losses else math.nan
         self.losses.clear()
         if not math.isfinite(train):
             raise TrainingError(f"the loss became {train} before step {self.step}: use a smaller learning_rate, or clip=1.0")
         row = {"step": float(self.step), "seconds": self.seconds, "learning_rate": self.config.rate(self.step, self.spent), "train": train}
-        if self.measure:
-            with self.average.shown():
+        with self.average.shown():
+            if self.measure:
                 row["held_out"] = self.measure()
-        self.history.add(row)
-        for watcher in callbacks:
-            watcher.stepped(self.step, {"loss": train})
-            watcher.evaluated(row, best=True)
+            better = row.get("held_out", math.inf) >= self.best_measure
+            if better:
+                self.best, self.best_measure = self.weights(), row.get("held_out", -math.inf)
+            self.history.add(row)
+            for watcher in callbacks:
+                watcher.stepped(self.step, {"loss": train})
+                watcher.evaluated(row, better)
+
+    def save(self) -> None:
+        """Write everything the run needs to go on, if it is to be kept."""
+        self.saved = time.perf_counter()
+        if self.path is None:
+            return
+        tensors = self.weights() | {f"best.{k}": v for k, v in self.best.items()}
+        tensors |= {f"optimiser.{k}": v for k, v in self.optimiser.state().items()}
+        tensors |= {f"average.{k}": v for k, v in self.average.state().items()}
+        tensors |= {"generator": self.generator.get_state(), "losses": torch.stack(self.losses) if self.losses else torch.zeros(0)}
+        state = {"fingerprint": self.key, "step": self.step, "seconds": self.seconds, "usual": self.usual, "history": self.history.rows}
+        state |= {"due": _plain(self.due), "best_measure": _plain(self.best_measure)}
+        checkpoints.save(self.path, tensors, state)
+
+    def load(self, path: Path) -> None:
+        """Take over what `save` wrote."""
+        tensors, state = checkpoints.load(path, self.key)
+        checkpoints.copy_into(self.network.state_dict(), tensors)
+        self.best = {k: v.to(self.device) for k, v in checkpoints.select(tensors, "best.").items()}
+        self.optimiser.load_state(checkpoints.select(tensors, "optimiser."))
+        self.average.load_state(checkpoints.select(tensors, "average."))
+        self.generator.set_state(tensors["generator"])
+        self.losses = [loss.to(self.device) for loss in tensors["losses"]]
+        self.step, self.before, self.usual = state["step"], state["seconds"], state["usual"]
+        self.due, self.best_measure = float(state["due"]), float(state["best_measure"])
+        self.history = History(state["history"])
+
+
+def _plain(value: float) -> float | str:
+    """Return a number as JSON can hold it."""
+    return value if math.isfinite(value) else str(value)

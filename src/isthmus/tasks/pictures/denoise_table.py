@@ -159,7 +159,7 @@ def compare(clean: Any, noisy: Any, methods: Mapping[str, Method]) -> list[Figur
 
     Parameters
     ----------
-    clean, noisy : as of `isthmus.tasks.denoise.fit`
+    clean, noisy : as of `isthmus.tasks.pictures.denoise.fit`
     methods : mapping of str to callable
         Each takes the list of noisy pictures, as floating-point numbers of which white is 1, and returns the list without noise: such as a
         `Restorer`, or one of `usual_methods`. What they return is kept within black and white, but for the method "noisy".
@@ -179,17 +179,93 @@ def compare(clean: Any, noisy: Any, methods: Mapping[str, Method]) -> list[Figur
     >>> compare(picture, picture + 0.1, {"noisy": list})[0].psnr
     20.0
     """
+    return judge(clean, noisy, methods).figures
+
+
+@dataclass(frozen=True)
+class Case:
+    """What methods make of one picture.
+
+    Attributes
+    ----------
+    name : str
+    clean, noisy : ndarray of shape (H, W, C)
+        Floating-point numbers, white being 1.
+    found : dict of str to ndarray of shape (H, W, C)
+        By method, within black and white.
+    psnr : dict of str to float
+    """
+
+    name: str
+    clean: Array
+    noisy: Array
+    found: dict[str, Array]
+    psnr: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Figures of methods, and what they make of each picture.
+
+    Attributes
+    ----------
+    figures : list of Figures
+    cases : list of Case
+        The picture on which the first method is best, that in the middle, and that on which it is worst.
+    """
+
+    figures: list[Figures]
+    cases: list[Case]
+
+
+def judge(clean: Any, noisy: Any, methods: Mapping[str, Method], names: Sequence[str] = ()) -> Judgement:
+    """Measure methods as `compare` does, and show what they make of pictures.
+
+    Parameters
+    ----------
+    clean, noisy, methods : as of `compare`
+    names : sequence of str
+        Of the pictures; their numbers by default.
+
+    Returns
+    -------
+    Judgement
+
+    Raises
+    ------
+    DataError
+        If pairs do not match.
+
+    Examples
+    --------
+    >>> picture = np.full((1, 16, 16, 1), 0.5, np.float32)
+    >>> judge(picture, picture + 0.1, {"noisy": list}).cases[0].psnr
+    {'noisy': 20.0}
+    """
     wanted, given = _unit(clean, "clean"), _unit(noisy, "noisy")
     if [a.shape for a in wanted] != [b.shape for b in given]:
         raise DataError(f"clean and noisy pictures do not match: {len(wanted)} and {len(given)} pictures, or different sizes")
-    return [_measured(name, method, given, wanted) for name, method in methods.items()]
+    trials = {name: _tried(name, method, given, wanted) for name, method in methods.items()}
+    order = np.argsort([-value for value in next(iter(trials.values())).psnr]) if trials else np.arange(0)
+    shown = dict.fromkeys(int(order[place]) for place in (0, len(order) // 2, len(order) - 1)) if trials else {}
+    cases = [_case(i, names[i] if names else str(i), wanted, given, trials) for i in shown]
+    return Judgement([trial.figures for trial in trials.values()], cases)
 
 
 def _unit(pictures: Any, name: str) -> list[Array]:
     return [(picture / white(picture.dtype)).astype(np.float32) for picture in as_pictures(pictures, name)]
 
 
-def _measured(name: str, method: Method, noisy: list[Array], clean: list[Array]) -> Figures:
+@dataclass(frozen=True)
+class _Trial:
+    """What a method made of the pictures."""
+
+    figures: Figures
+    found: list[Array]
+    psnr: list[float]
+
+
+def _tried(name: str, method: Method, noisy: list[Array], clean: list[Array]) -> _Trial:
     start = time.perf_counter()
     found = method(noisy)
     seconds = time.perf_counter() - start
@@ -197,4 +273,11 @@ def _measured(name: str, method: Method, noisy: list[Array], clean: list[Array])
     pairs = pairs if name == "noisy" else [(a.clamp(0, 1), b) for a, b in pairs]
     large = all(min(b.shape[1:3]) >= WINDOW for _, b in pairs)
     alike = [float(ssim(a, b)) for a, b in pairs] if large else [float("nan")]
-    return Figures(name, round(float(np.mean([float(psnr(a, b)) for a, b in pairs])), 4), float(np.mean(alike)), seconds)
+    ratios = [round(float(psnr(a, b)), 4) for a, b in pairs]
+    figures = Figures(name, round(float(np.mean(ratios)), 4), float(np.mean(alike)), seconds)
+    return _Trial(figures, [a[0].clamp(0, 1).numpy() for a, _ in pairs], ratios)
+
+
+def _case(i: int, name: str, clean: list[Array], noisy: list[Array], trials: Mapping[str, _Trial]) -> Case:
+    found = {method: trial.found[i] for method, trial in trials.items()}
+    return Case(name, clean[i], noisy[i], found, {method: trial.psnr[i] for method, trial in trials.items()})

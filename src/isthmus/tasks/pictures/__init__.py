@@ -1,0 +1,1 @@
+"""Pictures cleaned, translated, edited and swapped."""
