@@ -1,6 +1,8 @@
 """Floor 1: networks without any opinion on the loss. They map a batch of one shape to a batch of another."""
 
+from isthmus.nn.answers import Answers
 from isthmus.nn.base import Network, activation, activations, initialise, materialise
+from isthmus.nn.colouring import Colouring
 from isthmus.nn.conv import ConvDecoder, ConvEncoder
 from isthmus.nn.filling import FillingEncoder, TeamDecoder
 from isthmus.nn.labelled import LabelledDecoder, LabelledEncoder
@@ -11,6 +13,8 @@ from isthmus.nn.tiling import tiled
 from isthmus.nn.unet import UNet
 
 __all__ = [
+    "Answers",
+    "Colouring",
     "ConvDecoder",
     "ConvEncoder",
     "FillingEncoder",
