@@ -55,7 +55,8 @@ def test_the_sheets_are_those_that_are_written():
     [
         (("interpolate",), TRAINED),
         (("traverse",), TRAINED),
-        (("edit", "--labels", "labels.npy"), TRAINED),
+        (("edit", "--labels", "labels.npy"), COMPOSITE),
+        (("edit", "--labels", "labels.npy", "--no-original"), TRAINED),
         (("arithmetic", "--plus", "0,1", "--minus", "2"), COMPOSITE),
     ],
 )
@@ -99,8 +100,14 @@ def test_pictures_in_reports(good, model, files, tmp_path):
     marked = {}
     for source, told in re.findall(r'<img src="data:image/png;base64,([^"]+)" alt="([^"]*)"', page):
         marked[told] = TRAINED.encode() in base64.b64decode(source)
-    made = ("4 pictures: variational", "40 pictures made up by variational", "2 rows of pictures gliding into one another")
-    assert marked == {"4 pictures: original": False, "": False, **dict.fromkeys(made, True)}
+    made = ["4 pictures: variational", "40 pictures made up by variational", "2 rows of pictures gliding into one another"]
+    made.append("3 units of variational moved one at a time")
+    given = ["", *(f"4 pictures: {told}" for told in ("original", "best", "median", "worst"))]
+    given.append("Correlation of 3 units of variational, in the order beside")
+    assert {re.sub(r" \(error .*\)", "", told): mark for told, mark in marked.items()} == {
+        **dict.fromkeys(given, False),
+        **dict.fromkeys(made, True),
+    }
 
 
 def test_info_of_other_pictures(good, files, refused, tmp_path):

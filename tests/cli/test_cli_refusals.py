@@ -219,7 +219,7 @@ def test_what_a_model_cannot_do(refused, files, models, tmp_path) -> None:
     assert "--picture is for models of pictures" in refused("cluster", models / "table", files / "wine.csv", "--picture", "c.png")
     assert "are too few for 400 Gaussians" in refused("cluster", models / "table", files / "wine.csv", "--groups", 400)
     assert "labels are needed" in refused("edit", models / "table", files / "wine.csv", "--out", "e.csv")
-    assert "must hold two different values" in refused(
+    assert "cultivar has 3 different labels" in refused(
         "edit", models / "table", files / "wine.csv", "--out", "e.csv", "--labels", files / "labelled.csv", "--labels-key", "cultivar"
     )
     assert "at least 1, not 0" in refused("sample", models / "table", "--out", "s.csv", "-n", 0)

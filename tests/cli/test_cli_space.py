@@ -79,7 +79,7 @@ def test_traverse_edit_and_arithmetic_make_sheets(good, files, models, tmp_path)
     assert "KL (nats)" in out
     assert "(3 x 5 x 8 x 8 x 1)" in out
     np.savez(tmp_path / "classes.npz", odd=np.arange(40) % 2, low=np.arange(40) < 20)
-    labels = ("--labels", "classes.npz", "--labels-key", "odd", "--against", "low")
+    labels = ("--labels", "classes.npz", "--labels-key", "odd", "--against", "low", "--no-original")
     out = good("edit", models / "pictures", files / "pictures", "--out", "edit.png", *labels, "--rows", "0,3", "--vector", "odd.npy")
     assert "(2 x 5 x 8 x 8 x 1)" in out
     assert np.load(tmp_path / "odd.npy").shape == (3,)

@@ -39,39 +39,6 @@ def traverse(
     kit.write_rows(out, artifact, found.rows)
 
 
-def edit(
-    model: kit.Model,
-    data: kit.Data,
-    out: kit.Out,
-    labels: kit.Labels = None,
-    labels_key: kit.LabelsKey = None,
-    against: Annotated[
-        list[str] | None, typer.Option(help="Another label (column or array) that must not change along; may be repeated.", metavar="TEXT")
-    ] = None,
-    rows: kit.Rows = "0,1,2,3,4,5",
-    strength: Annotated[str, typer.Option(help="How much of the attribute to add, such as -1,0,1.", metavar="X,Y,...")] = "-1,-0.5,0,0.5,1",
-    vector: Annotated[Path | None, typer.Option(help="Also write the attribute's direction to this .npy file.", metavar="FILE")] = None,
-    key: kit.Key = None,
-    condition: kit.Condition = None,
-) -> None:
-    """Change an attribute of rows: labels with two values give its direction in the code."""
-    from isthmus.data import write
-    from isthmus.tasks.codes import encode
-    from isthmus.tasks.space import attribute_vector
-    from isthmus.tasks.space import edit as change
-
-    artifact, source = kit.opened(model, data, key, condition)
-    kit.check(out, artifact)
-    strengths = kit.numbers(strength, "--strength", whole=False)
-    _, some = kit.chosen(source, rows)
-    known = kit.labels_of(labels, labels_key, data, len(source))
-    others = {name: kit.labels_of(labels, name, data, len(source)) for name in against or []}
-    direction = attribute_vector(encode(artifact, source), known, others)
-    if vector is not None:
-        kit.say(f"wrote {write(vector, direction)}")
-    kit.write_rows(out, artifact, change(artifact, some, direction, strengths))
-
-
 def cluster(
     model: kit.Model,
     data: kit.Data,

@@ -52,6 +52,66 @@ def read_labels(path: str | Path, key: str | None = None, rows: int | None = Non
     return _checked(found, path, rows)
 
 
+def read_columns(path: str | Path, rows: int | None = None) -> dict[str, Array]:
+    """Read everything in a file that may be labels: its columns, or its arrays with one entry for each row; what is missing stays.
+
+    Parameters
+    ----------
+    path : path
+        ``.npz``, ``.parquet``, a text table, or ``.npy``, whose one column is called ``label``.
+    rows : int, optional
+        How many there are, by which a text file with one column tells a heading from a label.
+
+    Returns
+    -------
+    dict of str to array of shape (n,)
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read.
+    """
+    path = Path(path).expanduser()
+    readers = {".npy": _npy_columns, ".npz": _npz_columns, ".parquet": _parquet_columns, ".pq": _parquet_columns}
+    try:
+        return readers[path.suffix.lower()](path) if path.suffix.lower() in readers else _text_columns(path, rows)
+    except DataError:
+        raise
+    except FileNotFoundError as error:
+        raise DataError(f"there is no file {path} with labels. Check the path") from error
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"cannot read labels from {path}: {error}") from error
+
+
+def _npy_columns(path: Path) -> dict[str, Array]:
+    found = _npy(path, None)
+    if found.ndim != 1:
+        raise DataError(f"{path}: labels must be one number or text per row, not an array of shape {found.shape}")
+    return {"label": found}
+
+
+def _npz_columns(path: Path) -> dict[str, Array]:
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+        return {name: values for name in archive.files if (values := archive[name]).ndim == 1}
+
+
+def _parquet_columns(path: Path) -> dict[str, Array]:
+    parquet = require("pyarrow.parquet", "table", "reading labels from Parquet")
+    with parquet.ParquetFile(path) as file:
+        return {name: np.asarray(file.read(columns=[name]).column(name).to_pylist()) for name in file.schema_arrow.names}
+
+
+def _text_columns(path: Path, rows: int | None) -> dict[str, Array]:
+    lines, dialect = _lines(path)
+    if any(len(line) != len(dialect.names) for line in lines):
+        raise DataError(f"{path}: its lines do not all have {len(dialect.names)} column(s). Give one label a line, or a table")
+    cells = [[line[place].strip() for line in lines] for place in range(len(dialect.names))]
+    if len(cells) == 1:
+        kept = _without_heading(cells[0], dialect, rows)
+        return {dialect.names[0] if len(kept) < len(lines) else "label": as_labels(kept)}
+    return {name: as_labels(column[int(dialect.header) :]) for name, column in zip(dialect.names, cells)}
+
+
 def read_names(path: str | Path, column: str, rows: int) -> tuple[str, ...]:
     """Read the names of the rows of a text table, an ``.npz`` or a Parquet file, as they are written there.
 
