@@ -4,6 +4,7 @@ from isthmus.corruptions.columns import HideColumns
 from isthmus.corruptions.core import AdditiveGaussian, Corruption, Masking, SaltAndPepper
 from isthmus.corruptions.jpeg import Jpeg
 from isthmus.corruptions.pictures import Blur, Clipped, GaussianRange, Shot, Speckle
+from isthmus.corruptions.warps import Move, Tint, Warp
 
 __all__ = [
     "AdditiveGaussian",
@@ -14,7 +15,10 @@ __all__ = [
     "HideColumns",
     "Jpeg",
     "Masking",
+    "Move",
     "SaltAndPepper",
     "Shot",
     "Speckle",
+    "Tint",
+    "Warp",
 ]
