@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator, OutlierMixin  # pyright: ignore[reportMi
 from isthmus.data import Schema, Source, from_any
 from isthmus.errors import ArtifactError, ConfigError
 from isthmus.estimators.border import RandomState, check_columns, draw_seed, require_fitted
+from isthmus.estimators.shown import Shown
 from isthmus.tasks.conformal import check_share
 from isthmus.tasks.detector import MOST, Detector, Scores
 from isthmus.tasks.reasons import Reasons
@@ -23,7 +24,7 @@ _FACT = "estimator"
 
 
 @dataclass(eq=False, repr=False)
-class AnomalyDetector(OutlierMixin, BaseEstimator):
+class AnomalyDetector(Shown, OutlierMixin, BaseEstimator):
     """Anomalies: rows unlike those fitted on, with p-values that keep the false-alarm rate asked for, and with reasons.
 
     Parameters

@@ -17,6 +17,7 @@ from isthmus.data.kinds import ColumnKind
 from isthmus.errors import ConfigError, DataError
 from isthmus.estimators.border import RandomState, check_columns, draw_seed, require_fitted
 from isthmus.estimators.frames import cast_like, from_objects_array, masked
+from isthmus.estimators.shown import Shown
 from isthmus.tasks.completed import completed
 from isthmus.tasks.config import Config
 from isthmus.tasks.impute import Imputed, as_columns, fit, impute, softened
@@ -26,7 +27,7 @@ _INDICATOR = "missingindicator_"
 
 
 @dataclass(eq=False, repr=False)
-class IsthmusImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class IsthmusImputer(Shown, OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Fills gaps of numbers, categories, booleans, counts and dates by an autoencoder that learned to fill gaps made on purpose.
 
     Parameters

@@ -115,7 +115,7 @@ class FillingEncoder(Network):
         *inner, last = self.layers
         for layer in inner:
             h = self.activation(layer(h))
-        return last(h).transpose(0, 1).reshape(len(x), *self.shape_out)
+        return last(h).transpose(0, 1).reshape(x.shape[0], *self.shape_out)
 
     def _filled(self, values: Tensor, flags: Tensor) -> Tensor:
         """Return the values with their gaps filled by each member, shape (members, batch, W)."""
@@ -183,11 +183,11 @@ class TeamDecoder(Network):
 
     def each(self, z: Tensor) -> Tensor:
         """Map (batch, code) to what each member gives, shape (members, batch, \\*shape_out)."""
-        h = z.reshape(len(z), self.members, -1).transpose(0, 1)
+        h = z.reshape(z.shape[0], self.members, -1).transpose(0, 1)
         *inner, last = self.layers
         for layer in inner:
             h = self.activation(layer(h))
-        return last(h).reshape(self.members, len(z), *self.shape_out)
+        return last(h).reshape(self.members, z.shape[0], *self.shape_out)
 
     def forward(self, z: Tensor) -> Tensor:
         """Map (batch, code) to (batch, \\*shape_out)."""

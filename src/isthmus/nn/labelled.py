@@ -44,7 +44,7 @@ class LabelledEncoder(Network):
         if len(self.inner.shape_in) == 1:
             h = self.inner(x)
         else:
-            picture = x[:, : -self.width].reshape(len(x), *self.data_shape)
+            picture = x[:, : -self.width].reshape(x.shape[0], *self.data_shape)
             planes = label[:, None, None].expand(-1, *self.data_shape[:2], -1)
             h = self.inner(torch.cat([picture, planes], dim=3))
         return torch.cat([h, label.to(h.dtype)], dim=1)

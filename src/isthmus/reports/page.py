@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from isthmus.files import atomic_path
-from isthmus.reports import sections
+from isthmus.reports import closer, sections
 from isthmus.reports.markup import Markup, tag
 from isthmus.reports.script import SCRIPT
 from isthmus.reports.style import STYLE
@@ -18,6 +18,12 @@ LOGO = Markup(
     '<svg class="logo" viewBox="0 0 64 40" aria-hidden="true">'
     '<path d="M2 2C22 2 22 17 32 17S42 2 62 2V38C42 38 42 23 32 23S22 38 2 38Z"/></svg>'
 )
+
+SECTIONS: tuple[Callable[[ReportData, sections.Models], sections.Section | None], ...] = (
+    sections.what, closer.data, sections.figures, closer.differences, sections.reconstructions, closer.ranked, sections.denoised,
+    closer.usage, sections.maps, closer.traversal, sections.samples, closer.scores, sections.learning, sections.columns, sections.sampled,
+    sections.choices, sections.commands, closer.made,
+)  # fmt: skip
 
 
 def _policy() -> str:
@@ -69,7 +75,7 @@ def html(data: ReportData) -> str:
     '<!doctype html>'
     """
     models = sections.named(data.models)
-    found = [section for make in sections.SECTIONS if (section := make(data, models))]
+    found = [section for make in SECTIONS if (section := make(data, models))]
     return document(data.title, _header(data, models), found)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from isthmus.reports import curves, pictures, scatter, tables
@@ -155,14 +155,16 @@ def figures(data: ReportData, models: Models) -> Section | None:
     )
 
 
-def _strip(label: str, shown: Array, kind: str = "") -> Markup:
+def strip(label: str, shown: Array, kind: str = "") -> Markup:
+    """Show pictures in a row, with what they are before them."""
     shown = shown[:SHOWN_PICTURES]
     made_by = "" if kind == "given" else label
     drawn = pictures.grid(shown, len(shown), f"{counted(len(shown), 'picture')}: {label}", made_by)
     return tag("span", label, class_=f"label {kind}") + drawn
 
 
-def _strips(rows: Iterable[Markup]) -> Markup:
+def strips(rows: Iterable[Markup]) -> Markup:
+    """Set rows of pictures below one another."""
     return tag("div", *rows, class_="strips")
 
 
@@ -171,8 +173,8 @@ def reconstructions(_data: ReportData, models: Models) -> Section | None:
     blocks: list[Markup] = []
     for group in _alike(_having(models, "originals", "reconstructions"), ("originals",)):
         first = next(iter(group.values())).originals
-        rows = [_strip(name, model.reconstructions) for name, model in group.items() if model.reconstructions is not None]
-        blocks.append(_strips([_strip("original", first, "given"), *rows] if first is not None else rows))
+        rows = [strip(name, model.reconstructions) for name, model in group.items() if model.reconstructions is not None]
+        blocks.append(strips([strip("original", first, "given"), *rows] if first is not None else rows))
     lead = "Pictures, and what comes back through the narrow code."
     return Section("reconstructions", "Originals and reconstructions", lead, join(blocks)) if blocks else None
 
@@ -183,10 +185,10 @@ def denoised(_data: ReportData, models: Models) -> Section | None:
     for group in _alike(_having(models, "noisy", "denoised"), ("clean", "noisy")):
         first = next(iter(group.values()))
         given = [("clean", first.clean), ("noisy", first.noisy)]
-        rows = [_strip(label, shown, "given") for label, shown in given if shown is not None and shown.size]
+        rows = [strip(label, shown, "given") for label, shown in given if shown is not None and shown.size]
         alone = len(group) == 1
-        rows += [_strip("denoised" if alone else name, model.denoised) for name, model in group.items() if model.denoised is not None]
-        blocks.append((tag("h3", next(iter(group))) if alone and len(models) > 1 else Markup()) + _strips(rows))
+        rows += [strip("denoised" if alone else name, model.denoised) for name, model in group.items() if model.denoised is not None]
+        blocks.append((tag("h3", next(iter(group))) if alone and len(models) > 1 else Markup()) + strips(rows))
     lead = "Each model here sees only the noisy pictures; the clean ones are there to judge it by."
     return Section("denoising", "Noisy and denoised", lead, join(blocks)) if blocks else None
 
@@ -341,8 +343,3 @@ def commands(data: ReportData, _models: Models) -> Section | None:
     copy = tag("button", "Copy", type="button", class_="copy")
     lines = [tag("div", tag("code", line), copy, class_="command") for line in data.commands]
     return Section("commands", "Go on", "", tag("div", *lines, class_="commands")) if lines else None
-
-
-SECTIONS: tuple[Callable[[ReportData, Models], Section | None], ...] = (
-    what, figures, reconstructions, denoised, maps, samples, learning, columns, sampled, choices, commands,
-)  # fmt: skip

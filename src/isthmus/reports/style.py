@@ -146,6 +146,14 @@ html:not(.live) .legend button { pointer-events: none; }
 .keys i { display: inline-block; width: 22px; border-top: 3px solid; border-radius: 2px; margin-right: 8px; vertical-align: middle; }
 .key-train { color: var(--warm); } .key-held { color: var(--accent); } .keys .key-kept { border-top: 2px dotted var(--muted); }
 
+.chart svg { display: block; width: 100%; margin-top: 10px; font-size: 12px; overflow: visible; }
+.chart text { fill: var(--muted); font-variant-numeric: tabular-nums; }
+.chart p { font-size: 13px; }
+.bar-on { fill: var(--accent); } .bar-off { fill: var(--k-none); }
+.pair img.heat { max-width: 240px; image-rendering: pixelated; border-radius: 4px; }
+.schema td { white-space: normal; }
+.made { display: grid; gap: 8px; }
+.made div { display: grid; grid-template-columns: 12em 1fr; gap: 2px 20px; align-items: baseline; }
 .choices { font-size: 14px; }
 .choices th, .choices td { text-align: left; vertical-align: top; padding: 7px 18px; }
 .choices td { white-space: normal; min-width: 8em; max-width: 26em; }
@@ -160,7 +168,7 @@ footer { margin: 64px 0 40px; padding-top: 18px; border-top: 1px solid var(--lin
 
 @media (max-width: 640px) {
   .strips { grid-template-columns: minmax(0, 1fr); gap: 3px; }
-  .models div { grid-template-columns: 1fr; }
+  .models div, .made div { grid-template-columns: 1fr; }
   .strips .label { margin-top: 8px; position: sticky; left: 0; width: max-content; }
   .strips img { min-width: calc(var(--columns) * 36px); }
   th, td { padding: 9px 12px; }

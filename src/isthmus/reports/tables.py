@@ -116,10 +116,11 @@ def comparison(rows: list[Row]) -> Markup:
     for index, row in enumerate(rows):
         cells = [_mark(shown[name][index], index in marked[name]) for name in names]
         body.append(tag("tr", tag("th", row.name, scope="row"), *cells, class_="baseline" if row.baseline else None))
-    return _scrolling(tag("table", _head(names), tag("tbody", *body), class_="figures"), "Comparison")
+    return scrolling(tag("table", _head(names), tag("tbody", *body), class_="figures"), "Comparison")
 
 
-def _scrolling(table: Markup, label: str) -> Markup:
+def scrolling(table: Markup, label: str) -> Markup:
+    """Let a wide table scroll by itself."""
     return tag("div", table, class_="scroll", role="region", aria_label=label, tabindex=0)
 
 
@@ -139,7 +140,7 @@ def side_by_side(entries: dict[str, dict[str, str]]) -> Markup:
     keys = dict.fromkeys(key for known in entries.values() for key in known)
     rows = [tag("tr", tag("th", key, scope="row"), *(tag("td", known.get(key, DASH)) for known in entries.values())) for key in keys]
     body = tag("tbody", *rows)
-    return _scrolling(tag("table", head if len(entries) > 1 else Markup(), body, class_="choices"), "Choices")
+    return scrolling(tag("table", head if len(entries) > 1 else Markup(), body, class_="choices"), "Choices")
 
 
 def _mean(values: list[float]) -> float:
@@ -180,7 +181,7 @@ def column_errors(models: dict[str, Evidence]) -> Markup:
     for title in order[:SHOWN_ROWS]:
         pairs = [columns.get(title, missing) for columns in known.values()]
         rows.append(tag("tr", tag("th", title, scope="row"), join(_bar(share) + tag("td", number(error)) for error, share in pairs)))
-    table = _scrolling(tag("table", _column_head(list(models)), tag("tbody", *rows)), "Error of each column")
+    table = scrolling(tag("table", _column_head(list(models)), tag("tbody", *rows)), "Error of each column")
     return table + _left_out(len(order) - SHOWN_ROWS, "column that is rebuilt better", "columns that are rebuilt better")
 
 
@@ -204,5 +205,5 @@ def sampled_rows(model: Evidence) -> Markup:
     head = tag("thead", tag("tr", *(tag("th", name, scope="col") for name in names[:SHOWN_COLUMNS])))
     listed: list[list[object]] = values[:SHOWN_SAMPLES, :SHOWN_COLUMNS].tolist()
     body = tag("tbody", *(tag("tr", *(tag("td", cell(value)) for value in row)) for row in listed))
-    table = _scrolling(tag("table", head, body, class_="plain"), "Sampled rows")
+    table = scrolling(tag("table", head, body, class_="plain"), "Sampled rows")
     return table + _left_out(len(names) - SHOWN_COLUMNS, "further column", "further columns")

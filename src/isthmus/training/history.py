@@ -6,7 +6,10 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 
+from isthmus.notebook import card
+
 Row = dict[str, float]
+_SHOWN = ("step", "epoch", "seconds", "train", "held_out")
 
 
 class History(Sequence[Row]):
@@ -57,6 +60,12 @@ class History(Sequence[Row]):
         writer.writeheader()
         writer.writerows(self.rows)
         return out.getvalue()
+
+    def _repr_html_(self) -> str:
+        """Return what notebooks show: the curves, and the losses of the last row."""
+        last = self.rows[-1] if self.rows else {}
+        shown = {name.replace("_", " "): last[name] for name in last if name in _SHOWN or name.startswith("held_out_")}
+        return card(f"History: {len(self):,} evaluation{'' if len(self) == 1 else 's'}", shown, self.rows)
 
     def to_pandas(self) -> object:
         """Return the table as a pandas data frame.
