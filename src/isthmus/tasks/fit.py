@@ -38,6 +38,7 @@ MEASURED = 10_000
 HELD_OUT = 20_000
 PERMUTED = 1_000_000
 KEPT = 1024  # conditions of training rows that a prior draws from
+Meeting = Callable[[Artifact, Tensor], None]
 
 
 @dataclass(frozen=True)
@@ -241,6 +242,7 @@ def fit(
     told: Callable[[Plan], None] | None = None,
     engine: StepFactory = make_step,
     schema: Schema | None = None,
+    met: Meeting | None = None,
 ) -> Artifact:
     """Fit a model on `source`.
 
@@ -260,6 +262,8 @@ def fit(
         Makes the training step.
     schema : Schema, optional
         What the columns are; inferred by default.
+    met : callable, optional
+        Called with the artifact before it is trained, and with held-out rows as its model sees them (training rows without such).
 
     Returns
     -------
@@ -276,7 +280,7 @@ def fit(
         from isthmus.tasks import streamed
 
         return streamed.fit(
-            source, config, callbacks=callbacks, checkpoint=checkpoint, resume=resume, told=told, engine=engine, schema=schema
+            source, config, callbacks=callbacks, checkpoint=checkpoint, resume=resume, told=told, engine=engine, schema=schema, met=met
         )
     schema = schema if schema and schema.complete else Schema.infer(source, given=schema)
     source = schema.coded(source)
@@ -287,6 +291,8 @@ def fit(
     parts = {"train": ready.training, "held": ready.held_out}
     rows = {name: _rows(artifact, ready, source.take(index)) for name, index in parts.items() if len(index)}
     begin(artifact, rows)
+    if met:
+        met(artifact, rows.get("held", rows["train"]))
     train = partial(_train, artifact, ready, rows, callbacks, checkpoint, resume, engine)
     fitted = trained(artifact, rows.get("held", rows["train"]), train)
     beside = artifact.condition and artifact.model.prior is not None  # which draws for a condition

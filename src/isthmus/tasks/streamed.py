@@ -18,7 +18,20 @@ from isthmus.errors import ConfigError, DataError
 from isthmus.tasks.choices import check
 from isthmus.tasks.config import Config
 from isthmus.tasks.density import with_density
-from isthmus.tasks.fit import MEASURED, Plan, begin, hold_out, refuse_single, settle, solved, start, trained, training_config, usual_share
+from isthmus.tasks.fit import (
+    MEASURED,
+    Meeting,
+    Plan,
+    begin,
+    hold_out,
+    refuse_single,
+    settle,
+    solved,
+    start,
+    trained,
+    training_config,
+    usual_share,
+)
 from isthmus.tasks.memory import free
 from isthmus.tasks.survey import Survey, Watch, survey
 from isthmus.training import Callback, Result, fit_linear_moments
@@ -41,6 +54,7 @@ def fit(
     watch: Watch | None = None,
     buffer: int = BUFFER,
     schema: Schema | None = None,
+    met: Meeting | None = None,
 ) -> Artifact:
     """Fit a model on `dataset` without holding it in memory.
 
@@ -69,6 +83,8 @@ def fit(
         Bytes of the buffer in which rows are shuffled.
     schema : Schema, optional
         What mixed columns are; inferred in a pass of its own by default.
+    met : callable, optional
+        Called with the artifact before it is trained, and with held-out rows as its model sees them (training rows without such).
 
     Returns
     -------
@@ -97,6 +113,8 @@ def fit(
     held, some = (torch.from_numpy(ready.preprocessor.transform(part)) for part in (found.held_out, found.some))  # pyright: ignore[reportUnknownMemberType]
     rows = {"train": some, **({"held": held} if len(held) else {})}
     begin(artifact, rows)
+    if met:
+        met(artifact, rows.get("held", some))
     if ready.config.solver == "closed":
         return with_density(
             trained(artifact, rows.get("held", some), partial(_closed, artifact, found, ready, rows)), some, rows.get("held")

@@ -13,6 +13,11 @@ from isthmus.training.history import Row
 class Callback:
     """Watches a run; every method does nothing unless overridden."""
 
+    @property
+    def stops(self) -> bool:
+        """Whether the run is to end now, with its best weights: as after Ctrl-C."""
+        return False
+
     def started(self, config: TrainingConfig, step: int) -> None:
         """Training begins, or goes on from `step`."""
 

@@ -142,6 +142,7 @@ class Run:
         """Make a step on the next batch, and keep its terms until they are read."""
         x, target = next(self.batches)
         self.context.step, self.context.spent = self.step, self.spent
+        self.context.done = max(self.spent, self.step / self.config.steps)
         self.pending.append(engine(x, target, self.context))
         self.step += 1
         self.average.update(self.step)
@@ -395,10 +396,11 @@ def _train(
         run.make_step(engine)
         run.tick(run.seconds + clock() - start)
         due = run.step % run.every == 0 or run.step == config.steps or run.spent >= 1
-        if not due and run.step % FLUSH and not (interrupt.asked and run.world.size == 1):
+        wished = interrupt.asked or any(watcher.stops for watcher in watchers)
+        if not due and run.step % FLUSH and not (wished and run.world.size == 1):
             continue
         newest = run.flush()
-        asked = run.world.any(interrupt.asked)
+        asked = run.world.any(wished)
         for watcher in watchers:
             watcher.stepped(run.step, newest)
         spent = clock() - start
