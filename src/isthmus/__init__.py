@@ -21,6 +21,8 @@ if TYPE_CHECKING:
         IsthmusImputer,
         LinearAutoencoder,
         SparseAutoencoder,
+        Swapper,
+        Translator,
         VariationalAutoencoder,
     )
     from isthmus.tasks.config import Config
@@ -38,6 +40,8 @@ _WHERE = {
     "IsthmusImputer": "isthmus.estimators",
     "LinearAutoencoder": "isthmus.estimators",
     "SparseAutoencoder": "isthmus.estimators",
+    "Swapper": "isthmus.estimators",
+    "Translator": "isthmus.estimators",
     "VariationalAutoencoder": "isthmus.estimators",
     "fit": "isthmus.tasks.fit",
     "open_dataset": "isthmus.data",
@@ -54,6 +58,8 @@ __all__ = [
     "IsthmusImputer",
     "LinearAutoencoder",
     "SparseAutoencoder",
+    "Swapper",
+    "Translator",
     "VariationalAutoencoder",
     "__version__",
     "fit",

@@ -11,15 +11,23 @@ import typer
 
 from isthmus import __version__
 from isthmus.cli import marks
+from isthmus.cli.classify import classify
+from isthmus.cli.denoise import denoise
 from isthmus.cli.detect import detect
+from isthmus.cli.edit import edit
+from isthmus.cli.explore import explore
+from isthmus.cli.exporting import export
 from isthmus.cli.flags import parse_reading, parse_settings, with_settings
 from isthmus.cli.impute import impute
 from isthmus.cli.kit import Condition, console, enlarged, names, wanted
 from isthmus.cli.many import fit_many
-from isthmus.cli.measuring import density, evaluate, quality
+from isthmus.cli.measuring import density, disentanglement, evaluate, quality
 from isthmus.cli.monitor import monitor
+from isthmus.cli.report import compare, report
 from isthmus.cli.schema import schema
-from isthmus.cli.space import arithmetic, cluster, edit, neighbours, traverse, uncertainty
+from isthmus.cli.space import arithmetic, cluster, neighbours, traverse, uncertainty
+from isthmus.cli.swap import swap
+from isthmus.cli.translate import translate
 from isthmus.errors import ArtifactError
 
 if TYPE_CHECKING:
@@ -144,6 +152,9 @@ def fit(
     checkpoint: Annotated[Path | None, typer.Option(help="File that keeps the run's state, to go on from.", metavar="FILE")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from --checkpoint.", metavar="")] = False,
     tensorboard: Annotated[Path | None, typer.Option(help="Folder for TensorBoard files.", metavar="DIR")] = None,
+    live: Annotated[bool, typer.Option("--live", help="Show the training in the browser, and stop it there.", metavar="")] = False,
+    live_port: Annotated[int, typer.Option(help="Port of --live; a free one for 0.", min=0, max=65535, metavar="N")] = 0,
+    browser: Annotated[bool, typer.Option("--open/--no-open", help="With --live: open the page in the browser.", metavar="")] = True,
     **settings: Any,
 ) -> None:
     """Fit a model on your data; what you do not say is chosen by the data, and told."""
@@ -155,16 +166,24 @@ def fit(
         raise typer.Exit(launch.several(chosen.devices or 1, sys.argv[1:]))
     from isthmus.cli import fitting
 
-    job = fitting.Job(data, out, reading, chosen, overwrite, checkpoint, resume, save_config, tensorboard)
+    watching = fitting.Watching(live_port, browser) if live else None
+    job = fitting.Job(data, out, reading, chosen, overwrite, checkpoint, resume, save_config, tensorboard, watching)
     raise typer.Exit(fitting.run(job, console()))
 
 
 app.command("fit-many")(fit_many)
+app.command()(denoise)
 app.command()(detect)
+app.command()(explore)
+app.command()(export)
+app.command()(report)
+app.command()(compare)
 app.command("schema")(schema)
 app.command()(impute)
 app.command()(monitor)
-for _command in (evaluate, quality, density, traverse, edit, cluster, neighbours, uncertainty, arithmetic):
+app.command()(translate)
+app.command()(swap)
+for _command in (evaluate, quality, density, classify, disentanglement, traverse, edit, cluster, neighbours, uncertainty, arithmetic):
     app.command()(_command)
 
 
@@ -333,37 +352,6 @@ def interpolate(
     found = go(artifact, source, pairs, steps, spherical, along)
     flat = out.suffix.lower() in (".csv", ".tsv", ".parquet")  # a table has a line for each step of each path
     _write_rows(artifact, out, found.reshape(-1, *found.shape[2:]) if flat or artifact.schema.kind == "columns" else found)
-
-
-@app.command()
-def report(
-    model: Model,
-    data: Data,
-    out: Annotated[Path, _out("The HTML file.")] = Path("report.html"),
-    labels: Annotated[Path | None, typer.Option(help="File with one known class per row, for measuring only.", metavar="FILE")] = None,
-    labels_key: Annotated[
-        str | None, typer.Option(help="Column or array that holds the labels, of --labels or else of DATA.", metavar="TEXT")
-    ] = None,
-    stream: Stream = "auto",
-    key: Key = None,
-    on_error: OnError = "refuse",
-    condition: Condition = None,
-) -> None:
-    """Measure a model on data and write one self-contained HTML page."""
-    from isthmus.cli.places import check_file
-    from isthmus.cli.reporting import known_labels, report_data
-    from isthmus.cli.show import comparison
-    from isthmus.reports import write_html
-
-    check_file(out, (".html", ".htm"))
-    artifact = _load(model)
-    source = _read(artifact, data, key, on_error, stream, condition)
-    if not labels and labels_key and not hasattr(source, "array"):
-        source = _read(artifact, data, key, on_error, stream, condition, labels_key)
-    found = report_data(artifact, source, model, data, known_labels(labels, labels_key, data, source))
-    rows = {**found.baselines, **{m.family: m.metrics for m in found.models}}
-    console().print(comparison(rows, f"Measured on {found.data['measured on']}"))
-    _say(f"\nwrote {write_html(found, out)}")
 
 
 @app.command()

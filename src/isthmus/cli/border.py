@@ -11,7 +11,9 @@ from isthmus.errors import IsthmusError
 from isthmus.tasks.config import Config
 
 FAILED, INTERRUPTED = 2, 130
-_NAMES = "|".join(sorted({*Config.help(), *READING, "scale", "kinds", "density", "treatment"}, key=len, reverse=True))
+_NAMES = "|".join(
+    sorted({*Config.help(), *READING, "way", "vivid", "boldness", "scale", "kinds", "density", "treatment"}, key=len, reverse=True)
+)
 _TWICE = re.compile(rf"\b(?:{_NAMES}|labels_key)(?:=.*?)? \(command line: (.*?)\)(?=[,.;]|$)")
 _ASSIGNED = re.compile(rf"(?<![\w'\"-])(?<!\(s\) \()({_NAMES})=(?:'([^']*)'|\(([\d, ]+)\)|(\w[\w.]*))")
 _FIRST = re.compile(rf"^({_NAMES})(?= must| takes| does not| \(| and )")

@@ -7,7 +7,8 @@ import re
 import shlex
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from isthmus.artifact import Artifact
-from isthmus.cli import show
+from isthmus.cli import marks, show
 from isthmus.cli.border import INTERRUPTED
 from isthmus.cli.places import check_folder, check_parent, named
 from isthmus.cli.schema import asked, plain_reading, shown
@@ -32,6 +33,8 @@ from isthmus.training import choose_device
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from isthmus.explorer.live import Live
+
 
 @dataclass(frozen=True)
 class Job:
@@ -46,6 +49,15 @@ class Job:
     resume: bool = False
     save_config: Path | None = None
     tensorboard: Path | None = None
+    live: Watching | None = None
+
+
+@dataclass(frozen=True)
+class Watching:
+    """How a training is to be shown in the browser."""
+
+    port: int = 0
+    browser: bool = True
 
 
 def run(job: Job, console: Console) -> int:
@@ -63,13 +75,14 @@ def run(job: Job, console: Console) -> int:
     bar = show.Bar(console, job.config.family or "training")
     count = show.Count(console if leads else None, f"reading {source.name}", len(source))
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _live(job, console, leads) as live:
             warnings.simplefilter("ignore", UserWarning)
             artifact = _fit(
                 source,
                 job.config,
                 count,
-                callbacks=[bar, *_tensorboard(job)],
+                callbacks=[bar, *_tensorboard(job), *([live] if live else [])],
+                met=live.met if live else None,
                 checkpoint=job.checkpoint,
                 resume=job.resume,
                 schema=asked(source, job.reading),
@@ -102,6 +115,26 @@ def _tensorboard(job: Job) -> list[Any]:
     from isthmus.training import TensorBoard
 
     return [TensorBoard(job.tensorboard)] if job.tensorboard else []
+
+
+@contextmanager
+def _live(job: Job, console: Console, leads: bool) -> Generator[Live | None]:
+    """Serve a page that shows the training as long as it lasts, if that is asked for."""
+    if job.live is None or not leads:
+        yield None
+        return
+    from isthmus.explorer import serve
+    from isthmus.explorer.live import Live
+
+    place, live = serve.Place.free(job.live.port), Live(job.out.resolve().name, marks.wanted())
+    with serve.beside(place, live):
+        console.print(Text(f"Watch it at {place.url} (this machine only)"), soft_wrap=True)
+        if job.live.browser:
+            serve.open_browser(place.url)
+        try:
+            yield live
+        finally:
+            live.close()
 
 
 def _tell(plan: Plan, source: Source | Dataset, job: Job, console: Console) -> None:
@@ -155,7 +188,7 @@ def _next(artifact: Artifact, job: Job) -> list[str]:
     for name in ("key", "on_error", "ids", "stream"):
         data += f" --{name.replace('_', '-')} {shlex.quote(job.reading[name])}" if name in job.reading else ""
     lines = [f"isthmus encode {model} {data} --out codes.csv", f"isthmus score {model} {data} --out scores.csv"]
-    lines.append(f"isthmus report {model} {data} --out report.html")
+    lines += [f"isthmus report {model} {data} --out report.html", f"isthmus explore {model} {data}"]
     if artifact.model.prior is not None:
         lines.append(f"isthmus sample {model} --out samples.{'png' if artifact.schema.kind == 'pictures' else 'csv'}")
     return lines

@@ -159,8 +159,17 @@ def enlarged(out: Path, artifact: Artifact, rows: Array) -> Array:
     return rows.repeat(times, axis=-3).repeat(times, axis=-2)
 
 
-def write_rows(out: Path, artifact: Artifact, rows: Array) -> None:
-    """Write rows of shape (n, \\*shape) or (lines, columns, \\*shape) in the data's own units: pictures as a sheet."""
+def write_rows(out: Path, artifact: Artifact, rows: Array, composite: bool = False) -> None:
+    """Write rows of shape (n, \\*shape) or (lines, columns, \\*shape) in the data's own units: pictures as a sheet.
+
+    Parameters
+    ----------
+    out : path
+    artifact : Artifact
+    rows : array
+    composite : bool
+        Whether originals are among the pictures, or within them.
+    """
     from isthmus.cli.marks import made_by
     from isthmus.data import to_table, write
 
@@ -168,7 +177,7 @@ def write_rows(out: Path, artifact: Artifact, rows: Array) -> None:
     flat = rows.reshape(-1, *rows.shape[2:]) if deep and (out.suffix.lower() in FLAT or artifact.schema.kind == "columns") else rows
     content: Any = to_table(flat, artifact.schema) if artifact.schema.kind == "columns" else enlarged(out, artifact, flat)
     names = None if artifact.schema.kind == "columns" else artifact.schema.columns or None
-    say(f"wrote {write(out, content, columns=names, provenance=made_by(artifact))} ({' x '.join(map(str, flat.shape))})")
+    say(f"wrote {write(out, content, columns=names, provenance=made_by(artifact, composite))} ({' x '.join(map(str, flat.shape))})")
 
 
 def write_table(out: Path, columns: dict[str, Array]) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from isthmus.data import Provenance
 
 # Commands whose sheets show originals beside what the model made of them, and those that show originals only.
-_COMPOSITE = ("arithmetic", "cluster")
+_COMPOSITE = ("arithmetic", "cluster", "report", "compare")
 _ORIGINALS = ("neighbours", "uncertainty")
 
 # The command that runs, and whether it marks pictures.
@@ -30,14 +30,21 @@ def wanted() -> bool:
     return _RUNNING.get()[1]
 
 
-def made_by(artifact: Artifact) -> Provenance | None:
-    """Return what the pictures of the running command are to say of themselves; None if they are not to, or need not."""
+def made_by(artifact: Artifact, composite: bool = False) -> Provenance | None:
+    """Return what the pictures of the running command are to say of themselves; None if they are not to, or need not.
+
+    Parameters
+    ----------
+    artifact : Artifact
+    composite : bool
+        Whether originals are among them, or within them.
+    """
     from isthmus.tasks.provenance import provenance
 
     command, marked = _RUNNING.get()
     if artifact.schema.kind != "pictures" or command in _ORIGINALS or not marked:
         return None
-    return provenance(artifact, command, composite=command in _COMPOSITE)
+    return provenance(artifact, command, composite=composite or command in _COMPOSITE)
 
 
 def is_picture(path: Path) -> bool:

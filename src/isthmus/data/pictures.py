@@ -114,11 +114,12 @@ def read_heads(files: Sequence[Path], names: dict[Path, str], troubles: dict[str
             except (Image.DecompressionBombWarning, Image.DecompressionBombError):
                 troubles[names[file]] = f"it has more than {Image.MAX_IMAGE_PIXELS} pixels, far beyond a usual picture"
             except UNREADABLE as error:
-                troubles[names[file]] = _reason(error)
+                troubles[names[file]] = unreadable_reason(error)
     return heads
 
 
-def _reason(error: BaseException) -> str:
+def unreadable_reason(error: BaseException) -> str:
+    """Return why a picture cannot be read, from what Pillow raised."""
     return (
         "it is no picture that can be recognised"
         if isinstance(error, Image.UnidentifiedImageError)
@@ -153,7 +154,7 @@ def decode_all(heads: Sequence[Head], form: Form, names: dict[Path, str], troubl
         try:
             out[i] = decode(heads[i], form)
         except UNREADABLE as error:
-            return _reason(error)
+            return unreadable_reason(error)
         return ""
 
     reasons = _in_threads(one, len(heads))

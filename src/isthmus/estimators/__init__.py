@@ -25,6 +25,8 @@ from isthmus.estimators.kin import (
     WassersteinAutoencoder,
 )
 from isthmus.estimators.posterior import Posterior
+from isthmus.estimators.swapper import Swapper
+from isthmus.estimators.translator import Translator
 
 __all__ = [
     "AnomalyDetector",
@@ -43,7 +45,9 @@ __all__ = [
     "Posterior",
     "RegularisedAutoencoder",
     "SparseAutoencoder",
+    "Swapper",
     "TotalCorrelationVAE",
+    "Translator",
     "VQVAE",
     "VampVAE",
     "VariationalAutoencoder",

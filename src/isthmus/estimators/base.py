@@ -23,6 +23,7 @@ from isthmus.estimators.frames import column_names, given_back, prototype
 from isthmus.estimators.precision import at_precision
 from isthmus.estimators.progress import Lines
 from isthmus.estimators.rows import as_pictures, read_codes, row_shape, typed
+from isthmus.estimators.shown import Shown
 from isthmus.estimators.space import CodeSpace
 from isthmus.tasks import codes
 from isthmus.tasks.choices import Choice
@@ -40,12 +41,13 @@ _ONE_PASS: Defaults = {
     "schedule": ("constant", _ENDLESS),
     "warmup": (0, _ENDLESS),
     "kl_warmup": (0, _ENDLESS),
+    "one_draw": (0.0, _ENDLESS),
     "average": (0.0, "partial_fit goes on from the weights themselves"),
 }
 
 
 @dataclass(eq=False, repr=False)
-class BaseAutoencoder(CodeSpace, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class BaseAutoencoder(Shown, CodeSpace, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Base of the estimators; not to be used itself. A parameter that is None is chosen by the data and told in `choices_`."""
 
     family: ClassVar[str] = ""
