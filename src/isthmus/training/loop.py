@@ -396,7 +396,7 @@ def _train(
         run.make_step(engine)
         run.tick(run.seconds + clock() - start)
         due = run.step % run.every == 0 or run.step == config.steps or run.spent >= 1
-        wished = interrupt.asked or any(watcher.stops for watcher in watchers)
+        wished = interrupt.asked or any(getattr(watcher, "stops", False) for watcher in watchers)
         if not due and run.step % FLUSH and not (wished and run.world.size == 1):
             continue
         newest = run.flush()

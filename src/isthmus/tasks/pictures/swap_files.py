@@ -213,8 +213,8 @@ def ellipse(height: int, width: int, soft: float) -> Array:
 
     Examples
     --------
-    >>> ellipse(9, 9, 0.5)[4, [0, 2, 4], 0].round(2).tolist()
-    [0.0, 0.97, 1.0]
+    >>> ellipse(9, 9, 0.5)[4, [0, 1, 4], 0].astype(float).round(2).tolist()
+    [0.13, 0.74, 1.0]
     """
     down, across = ((np.arange(side) + 0.5) / side * 2 - 1 for side in (height, width))
     inside = np.clip((1 - np.hypot(down[:, None], across[None])) / max(soft, 1e-6), 0, 1)
