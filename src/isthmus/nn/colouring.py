@@ -37,7 +37,7 @@ class Colouring(UNet):
     ----------
     colours : int
         How many of the grid's 529 points are kept.
-    widths, blocks, activation
+    widths, blocks, activation : sequence of int, int, str
         As of `UNet`.
 
     Attributes
