@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from isthmus.cli import kit
+
 _LEARN, _READ = "Learning", "Reading pictures"
 
 
@@ -63,12 +65,10 @@ def denoise(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a denoiser that is already at --save.", metavar="", rich_help_panel=_LEARN)
     ] = False,
-    checkpoint: Annotated[
-        Path | None, typer.Option(help="File that keeps the state of the training, to go on from.", metavar="FILE", rich_help_panel=_LEARN)
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from --checkpoint.", metavar="", rich_help_panel=_LEARN)] = False,
-    steps: Annotated[int | None, typer.Option(help="Training steps. Default: 5000.", min=1, metavar="N", rich_help_panel=_LEARN)] = None,
-    seconds: Annotated[float | None, typer.Option(help="Time to train for at most.", min=0, metavar="X", rich_help_panel=_LEARN)] = None,
+    checkpoint: kit.Checkpoint = None,
+    resume: kit.Resume = False,
+    steps: kit.PictureSteps = None,
+    seconds: kit.Seconds = None,
     widths: Annotated[
         str | None,
         typer.Option(help="Channels at 1/2, 1/4 ... of the size, such as 48,96,192.", metavar="N,N,...", rich_help_panel=_LEARN),
@@ -102,11 +102,10 @@ def denoise(
 ) -> None:
     """Take noise off pictures: learned from clean ones and a kind of noise, from pairs, or from noisy ones alone."""
     from isthmus.cli import denoising
-    from isthmus.cli.kit import console, numbers
     from isthmus.tasks.pictures.denoise import Settings
 
     chosen = Settings(
-        widths=tuple(numbers(widths, "--widths")) if widths else None,
+        widths=tuple(kit.numbers(widths, "--widths")) if widths else None,
         steps=steps,
         seconds=seconds,
         ssim=ssim,
@@ -118,4 +117,4 @@ def denoise(
     )
     learning = denoising.Learning(clean, noisy, noise, level, highest, clip, save, overwrite, checkpoint, resume, chosen)
     using = denoising.Using(pictures, out, truth, report, turns, tile, device)
-    raise typer.Exit(denoising.run(learning, using, model, denoising.reading(key, colour, bits, on_error), console()))
+    raise typer.Exit(denoising.run(learning, using, model, denoising.reading(key, colour, bits, on_error), kit.console()))

@@ -43,6 +43,13 @@ Kinds = Annotated[
 ]
 Columns = Annotated[Names, typer.Option(help="Columns to use, such as a,b,c.", metavar="NAMES", rich_help_panel=READ)]
 Drop = Annotated[Names, typer.Option(help="Columns to leave out, such as id,label.", metavar="NAMES", rich_help_panel=READ)]
+LEARN = "Learning"
+Checkpoint = Annotated[
+    Path | None, typer.Option(help="File that keeps the state of the training, to go on from.", metavar="FILE", rich_help_panel=LEARN)
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on from --checkpoint.", metavar="", rich_help_panel=LEARN)]
+Seconds = Annotated[float | None, typer.Option(help="Time to train for at most.", min=0, metavar="X", rich_help_panel=LEARN)]
+PictureSteps = Annotated[int | None, typer.Option(help="Training steps. Default: 5000.", min=1, metavar="N", rich_help_panel=LEARN)]
 SEEN, MANY = 32, 1000  # pixels of the shorter side of a picture on a sheet, and how many are made larger
 FLAT = (".csv", ".tsv", ".parquet")
 

@@ -61,12 +61,10 @@ def swap(
             rich_help_panel=_LEARN,
         ),
     ] = None,
-    checkpoint: Annotated[
-        Path | None, typer.Option(help="File that keeps the state of the training, to go on from.", metavar="FILE", rich_help_panel=_LEARN)
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from --checkpoint.", metavar="", rich_help_panel=_LEARN)] = False,
-    steps: Annotated[int | None, typer.Option(help="Training steps. Default: 5000.", min=1, metavar="N", rich_help_panel=_LEARN)] = None,
-    seconds: Annotated[float | None, typer.Option(help="Time to train for at most.", min=0, metavar="X", rich_help_panel=_LEARN)] = None,
+    checkpoint: kit.Checkpoint = None,
+    resume: kit.Resume = False,
+    steps: kit.PictureSteps = None,
+    seconds: kit.Seconds = None,
     channels: Annotated[
         str | None,
         typer.Option(help="Channels at 1/2, 1/4 ... of the size, such as 24,48,96.", metavar="N,N,...", rich_help_panel=_LEARN),

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from isthmus.cli import kit
+
 _LEARN, _USE, _READ = "Learning", "Translating", "Reading the data"
 
 
@@ -41,14 +43,12 @@ def translate(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a model that is already at --save.", metavar="", rich_help_panel=_LEARN)
     ] = False,
-    checkpoint: Annotated[
-        Path | None, typer.Option(help="File that keeps the state of the training, to go on from.", metavar="FILE", rich_help_panel=_LEARN)
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from --checkpoint.", metavar="", rich_help_panel=_LEARN)] = False,
+    checkpoint: kit.Checkpoint = None,
+    resume: kit.Resume = False,
     steps: Annotated[
         int | None, typer.Option(help="Training steps. Default: 5000, of rows 3000.", min=1, metavar="N", rich_help_panel=_LEARN)
     ] = None,
-    seconds: Annotated[float | None, typer.Option(help="Time to train for at most.", min=0, metavar="X", rich_help_panel=_LEARN)] = None,
+    seconds: kit.Seconds = None,
     widths: Annotated[
         str | None,
         typer.Option(help="Channels at 1/2, 1/4 ... of the size; of rows the layers.", metavar="N,N,...", rich_help_panel=_LEARN),
@@ -89,10 +89,9 @@ def translate(
 ) -> None:
     """Turn pictures into others: grey ones into coloured, lines into pictures, holes filled, twice the size; or rows into others."""
     from isthmus.cli import translating
-    from isthmus.cli.kit import console, numbers
 
-    layers = tuple(numbers(widths, "--widths")) if widths else None
+    layers = tuple(kit.numbers(widths, "--widths")) if widths else None
     training = translating.Training(steps, seconds, layers, seed, device)
     learning = translating.Learning(examples, targets, way, save, overwrite, checkpoint, resume, training)
     using = translating.Using(data, out, masks, truth, report, known, draws, vivid, boldness, tile)
-    raise typer.Exit(translating.run(learning, using, model, translating.reading(key, on_error), console()))
+    raise typer.Exit(translating.run(learning, using, model, translating.reading(key, on_error), kit.console()))
