@@ -252,7 +252,7 @@ def test_absurd_sizes_cost_nothing(saved: Path, tamper: Any, key: str, value: li
     tamper.config(lambda entry: entry["model"]["encoder"].update({key: value}))
     before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
     refused(saved)
-    assert time.perf_counter() - start < 10
+    assert time.perf_counter() - start < 60
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000, "kilobytes"
 
 

@@ -120,12 +120,12 @@ def test_all_families_and_no_held_out_rows(good, files, tmp_path) -> None:
 def test_ctrl_c_keeps_the_best_of_each_and_the_next_call_goes_on(started, process, files, tmp_path, workers) -> None:
     call = ("fit-many", files / "wine.csv", "--grid", "latent=2,3", "--evaluate-every", 20, "--patience", 1_000_000, "--grid", "seed=1,2")
     child = started(*call, "--steps", 3_000_000, "--workers", workers)
-    deadline = time.time() + 60
+    deadline = time.time() + 240
     while child.poll() is None and time.time() < deadline and "training" not in (child.stdout.readline() if child.stdout else ""):
         pass
     time.sleep(2)
     os.kill(child.pid, signal.SIGINT)
-    out, err = child.communicate(timeout=60)
+    out, err = child.communicate(timeout=240)
     assert child.returncode == 130, err
     assert "interrupted: 4 models not trained to the end; run the same command again" in out
     assert [row["state"] for row in summary(tmp_path / "models")] == ["interrupted"] * 4

@@ -158,7 +158,7 @@ def test_a_monitor_killed_at_any_moment_goes_on_as_if_nothing_had_been(machine, 
             kills += child.poll() is None
             child.send_signal(signal.SIGKILL)
             told.append(line)
-        child.communicate(timeout=60)
+        child.communicate(timeout=240)
     assert kills >= 2
     states = [json.loads((place / name).read_text()) for name in ("whole.json", "parts.json")]
     assert states[0]["monitor"] == states[1]["monitor"]
@@ -184,7 +184,7 @@ def test_a_followed_folder_is_watched_until_interrupted(machine, place, started)
     assert "batch0.csv" in arrive("batch0.csv")
     assert arrive("batch2.csv").rstrip().endswith("anomalies")
     child.send_signal(signal.SIGINT)
-    out, err = child.communicate(timeout=60)
+    out, err = child.communicate(timeout=240)
     assert child.returncode == 130
     assert "the state is kept in" in out
     assert err == ""

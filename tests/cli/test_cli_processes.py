@@ -82,7 +82,7 @@ def test_an_interruption_keeps_the_best_so_far(started, files, tmp_path) -> None
     child = started("fit", files / "wine.csv", *LONG, "--checkpoint", "state")
     wait_for((tmp_path / "state").exists)
     child.send_signal(signal.SIGINT)
-    out, err = child.communicate(timeout=60)
+    out, err = child.communicate(timeout=240)
     assert (child.returncode, err) == (130, "")
     assert "interrupted: the best model so far is kept; to go on, run the same command with --resume" in out
     kept = Artifact.load(tmp_path / "model")
@@ -131,7 +131,7 @@ def test_an_interruption_reaches_every_device(started, files, tmp_path) -> None:
     child = started("fit", files / "wine.csv", *LONG, "--devices", 2, "--checkpoint", "state", "--batch", 32)
     wait_for((tmp_path / "state").exists)
     child.send_signal(signal.SIGINT)
-    out, err = child.communicate(timeout=60)
+    out, err = child.communicate(timeout=240)
     assert (child.returncode, err) == (130, "")
     assert out.count("interrupted: the best model so far is kept") == 1
     assert Artifact.load(tmp_path / "model").facts["training"]["stopped"] == "interrupted"

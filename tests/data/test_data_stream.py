@@ -30,7 +30,7 @@ def short_pieces(monkeypatch):
 def no_thread_stays():
     before = set(threading.enumerate())
     yield
-    late = time.monotonic() + 5
+    late = time.monotonic() + 30
     while set(threading.enumerate()) - before and time.monotonic() < late:
         time.sleep(0.01)
     assert not set(threading.enumerate()) - before
@@ -150,7 +150,7 @@ def test_a_far_epoch_is_reached_at_once(dataset):
     per_epoch = len(stream) // 32
     started = time.monotonic()
     far = collect(stream, 32, 0, 3, 10**6 * per_epoch + 2)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 60, "a walk through a million epochs takes many minutes"
     assert not np.array_equal(far[0], collect(stream, 32, 0, 1, 2)[0])
 
 
@@ -338,19 +338,16 @@ def test_an_unstarted_stream_reads_nothing(dataset, monkeypatch):
     stream.batches(10, 0).close()
 
 
-def test_reading_goes_on_while_the_batches_are_used(table, tmp_path, monkeypatch):
+def test_reading_goes_on_while_a_batch_is_used(table, tmp_path, monkeypatch):
     npy(table, tmp_path)
-    dataset = open_dataset(tmp_path / "x.npy")
-    monkeypatch.setattr(stream_module, "MOST_OPEN", 3)
-    stream = make(dataset, windows=10)
-    original = dataset.chunks
-    monkeypatch.setattr(dataset, "chunks", lambda *a: (time.sleep(0.01), original(*a))[1])
-    reading = 0.01 * len(dataset.pieces)
-    started = time.monotonic()
-    for _ in islice(stream.batches(50, 0), 60):
-        time.sleep(reading / 60)
-    took = time.monotonic() - started
-    assert took < 1.75 * reading
+    stream = make(open_dataset(tmp_path / "x.npy"), windows=10)
+    original, windows = stream._fill, threading.Semaphore(0)
+    monkeypatch.setattr(stream, "_fill", lambda *a: (windows.release(), original(*a)))
+    batches = stream.batches(50, 0)
+    next(batches)
+    assert windows.acquire(timeout=30)
+    assert windows.acquire(timeout=30), "the second window waits until somebody asks for it"
+    batches.close()
 
 
 def test_rows_of_another_kind_are_refused(table, tmp_path):
