@@ -60,3 +60,12 @@ def cancer() -> np.ndarray:
     from sklearn.datasets import load_breast_cancer
 
     return load_breast_cancer().data
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with certificates made up for the tests: chains with their keys, and roots."""
+    pytest.importorskip("cryptography")
+    from certificates import make
+
+    return make(tmp_path_factory.mktemp("certificates"))

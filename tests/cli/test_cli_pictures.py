@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import re
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from PIL import Image
 
 from isthmus.artifact import Artifact
 from isthmus.cli.places import SHEETS
-from isthmus.data import read, read_provenance
+from isthmus.data import read, read_credentials, read_provenance
 from isthmus.data.picture_files import PICTURE_OUTPUTS
 from isthmus.data.provenance import COMPOSITE, TRAINED
 from isthmus.tasks.config import Config
@@ -108,6 +110,45 @@ def test_pictures_in_reports(good, model, files, tmp_path):
         **dict.fromkeys(given, False),
         **dict.fromkeys(made, True),
     }
+
+
+@pytest.mark.parametrize("command", [("sample", "-n", 4), ("interpolate",), ("reconstruct",)])
+def test_pictures_are_signed(good, model, files, certificates, tmp_path, monkeypatch, command):
+    signed = ("--certificate", certificates / "chain.pem", "--key", certificates / "key.pem")
+    data = () if command[0] == "sample" else (files / "pictures",)
+    good(*signed, command[0], model, *data, "--out", "a.png", *command[1:])
+    told = good("info", "a.png")
+    for part in ("Provenance", "Content Credentials (C2PA)", "valid", "A signer", "A studio", "--trust", "trainedAlgorithmicMedia"):
+        assert part in told
+    assert "given certificates vouch for" in good("info", "a.png", "--trust", certificates / "root.pem")
+    monkeypatch.setenv("ISTHMUS_CERTIFICATE", str(certificates / "chain.pem"))
+    monkeypatch.setenv("ISTHMUS_KEY", str(certificates / "key.pem"))
+    good(command[0], model, *data, "--out", "pictures", *command[1:])
+    assert all(read_credentials(file).state == "valid" for file in (tmp_path / "pictures").iterdir())
+    content = bytearray((tmp_path / "a.png").read_bytes())
+    content[content.rindex(b"IDAT") + 30] ^= 1
+    (tmp_path / "b.png").write_bytes(content)
+    told = good("info", "b.png")
+    assert "The signature does not hold" in told
+    assert "dataHash.mismatch" in told
+
+
+def test_signing_needs_both_files_and_something_to_sign(refused, model, certificates):
+    chain, key = certificates / "chain.pem", certificates / "key.pem"
+    sample = ("sample", model, "--out", "a.png")
+    assert "both --certificate and --key" in refused("--certificate", chain, *sample)
+    assert "both --certificate and --key" in refused("--key", key, *sample)
+    assert "--no-provenance leaves out" in refused("--no-provenance", "--certificate", chain, "--key", key, *sample)
+    assert "Give the key of this certificate" in refused("--certificate", chain, "--key", certificates / "rsa-key.pem", *sample)
+    assert not Path("a.png").exists()
+
+
+def test_a_signed_picture_where_nothing_reads_signatures(good, model, certificates, monkeypatch):
+    good("--certificate", certificates / "chain.pem", "--key", certificates / "key.pem", "sample", model, "--out", "a.png")
+    monkeypatch.setitem(sys.modules, "c2pa", None)
+    told = " ".join(good("info", "a.png").split())
+    assert "It carries Content Credentials (C2PA)" in told
+    assert "pip install 'isthmus[c2pa]'" in told
 
 
 def test_info_of_other_pictures(good, files, refused, tmp_path):

@@ -89,9 +89,16 @@ def _root(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.", metavar="")] = False,
     provenance: Annotated[bool, typer.Option(help="Whether pictures that a model made say so in their metadata.", metavar="")] = True,
+    certificate: Annotated[
+        Path | None,
+        typer.Option(help="Sign those pictures (C2PA) with this chain of certificates.", metavar="PEM", envvar="ISTHMUS_CERTIFICATE"),
+    ] = None,
+    key: Annotated[
+        Path | None, typer.Option(help="The certificate's private key, not encrypted.", metavar="PEM", envvar="ISTHMUS_KEY")
+    ] = None,
 ) -> None:
     del version
-    marks.begin(context.invoked_subcommand, provenance)
+    marks.begin(context, provenance, certificate, key)
 
 
 @app.command()
@@ -362,6 +369,9 @@ def info(
         bool, typer.Option("--engine", help="Show which library makes the matrix products on this machine, and how quickly.", metavar="")
     ] = False,
     measure: Annotated[bool, typer.Option("--measure", help="With --engine: measure this machine again.", metavar="")] = False,
+    trust: Annotated[
+        Path | None, typer.Option(help="For a picture: root certificates to trust its signature (C2PA) by.", metavar="PEM")
+    ] = None,
 ) -> None:
     """Show what a saved model is, how a picture says that it was made, or how this machine computes."""
     from isthmus.cli.show import facts
@@ -377,7 +387,7 @@ def info(
             return
         raise ConfigError("info needs the folder of a saved model, or --engine")
     if marks.is_picture(model):
-        marks.tell(model, console())
+        marks.tell(model, console(), trust)
         return
     artifact = _load(model)
     shape = " x ".join(map(str, artifact.schema.shape))

@@ -6,7 +6,10 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from isthmus.errors import ConfigError, MissingExtraError
+
 if TYPE_CHECKING:
+    import typer
     from rich.console import Console
 
     from isthmus.artifact import Artifact
@@ -16,13 +19,34 @@ if TYPE_CHECKING:
 _COMPOSITE = ("arithmetic", "cluster", "report", "compare")
 _ORIGINALS = ("neighbours", "uncertainty")
 
+_STATES = {
+    "trusted": "Signed by somebody whom the given certificates vouch for, and not changed since.",
+    "valid": "Not changed since it was signed. Whether the signer is to be trusted, nobody said: give root certificates with --trust.",
+    "invalid": "The signature does not hold: the picture, or what it says of itself, was changed after it was signed.",
+}
+
 # The command that runs, and whether it marks pictures.
 _RUNNING: ContextVar[tuple[str, bool]] = ContextVar("_RUNNING", default=("", True))
 
 
-def begin(command: str | None, marked: bool) -> None:
-    """Take note of the command that runs, and whether it is to mark pictures."""
-    _RUNNING.set((command or "", marked))
+def begin(context: typer.Context, marked: bool, certificate: Path | None, key: Path | None) -> None:
+    """Take note of the command that runs, and whether it is to mark pictures and to sign them.
+
+    Raises
+    ------
+    ConfigError
+        If there is a certificate without a key, a key without a certificate, or nothing to sign.
+    """
+    _RUNNING.set((context.invoked_subcommand or "", marked))
+    if certificate is None and key is None:
+        return
+    if certificate is None or key is None:
+        raise ConfigError("signing needs both --certificate and --key (or ISTHMUS_CERTIFICATE and ISTHMUS_KEY)")
+    if not marked:
+        raise ConfigError("--certificate signs what --no-provenance leaves out. Leave one of them out")
+    from isthmus.data.credentials import Signer, signing
+
+    context.with_resource(signing(Signer(certificate, key)))
 
 
 def wanted() -> bool:
@@ -54,20 +78,49 @@ def is_picture(path: Path) -> bool:
     return path.suffix.lower() in PICTURE_ENDINGS and not path.is_dir()
 
 
-def tell(path: Path, console: Console) -> None:
+def tell(path: Path, console: Console, trust: Path | None = None) -> None:
     """Tell what a picture is, and what it says of its making."""
-    from rich.text import Text
-
     from isthmus.cli.show import facts
+    from isthmus.data.credentials import has_credentials
     from isthmus.data.provenance import look
 
     found, made = look(path)
+    signed = has_credentials(path)
     console.print(facts({"picture": path.name, **found}))
-    if made is None:
-        told = "No provenance: its metadata do not say how it was made, which proves nothing either way."
-        console.print(Text(f"\n{told}"), soft_wrap=not console.is_terminal)
+    if made is None and not signed:
+        _note(console, "\nNo provenance: its metadata do not say how it was made, which proves nothing either way.")
         return
+    if made is not None:
+        console.print(facts(_entries(made), "\nProvenance"))
+        _note(console, "Metadata are no proof: anyone can change or remove them.", "dim")
+    if signed:
+        _tell_signature(path, console, trust)
+
+
+def _entries(made: Provenance) -> dict[str, str]:
     entries = {"source type": made.source_type, "meaning": made.meaning, "software": made.software, "made by": made.system}
     entries |= {"model": made.model, "operation": made.operation}
-    console.print(facts({name: text for name, text in entries.items() if text}, "\nProvenance"))
-    console.print(Text("Metadata are no proof: anyone can change or remove them.", style="dim"), soft_wrap=not console.is_terminal)
+    return {name: text for name, text in entries.items() if text}
+
+
+def _note(console: Console, text: str, style: str = "") -> None:
+    from rich.text import Text
+
+    console.print(Text(text, style=style), soft_wrap=not console.is_terminal)
+
+
+def _tell_signature(path: Path, console: Console, trust: Path | None) -> None:
+    from isthmus.cli.show import facts
+    from isthmus.data.credentials import read_credentials
+
+    try:
+        found = read_credentials(path, trust)
+    except MissingExtraError as error:
+        _note(console, f"\nIt carries Content Credentials (C2PA). {error}")
+        return
+    if found is None:
+        return
+    signature = {"signature": found.state, "signed by": found.signer, "vouched for by": found.issuer, "time": found.time}
+    entries = {name: text for name, text in signature.items() if text} | (_entries(found.provenance) if found.provenance else {})
+    console.print(facts(entries, "\nContent Credentials (C2PA)"))
+    _note(console, _STATES[found.state] + "".join(f"\n- {problem}" for problem in found.problems), "" if found.problems else "dim")

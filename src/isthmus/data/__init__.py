@@ -1,6 +1,7 @@
 """Data in and out: reading, checking, scaling and writing."""
 
 from isthmus.data.condition import Condition
+from isthmus.data.credentials import Credentials, Signer, read_credentials, signing
 from isthmus.data.dataset import Dataset, open_dataset
 from isthmus.data.frames import from_any
 from isthmus.data.kinds import Column
@@ -20,10 +21,12 @@ __all__ = [
     "Column",
     "ColumnsPreprocessor",
     "Condition",
+    "Credentials",
     "Dataset",
     "Preprocessor",
     "Provenance",
     "Schema",
+    "Signer",
     "Source",
     "Stream",
     "fit_preprocessor",
@@ -31,8 +34,10 @@ __all__ = [
     "like",
     "open_dataset",
     "read",
+    "read_credentials",
     "read_provenance",
     "restore_preprocessor",
+    "signing",
     "to_table",
     "write",
 ]

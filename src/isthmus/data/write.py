@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.data.append import Head, opened
+from isthmus.data.credentials import sign
 from isthmus.data.picture_files import PICTURE_OUTPUTS, save_picture
 from isthmus.data.provenance import Provenance, check_provenance
 from isthmus.data.sheet import as_pictures, as_pixels, contact_sheet
@@ -28,7 +29,7 @@ class _Content:
     array: Array
     columns: tuple[str, ...]
     ids: tuple[str, ...]
-    xmp: bytes
+    made: Provenance | None
 
 
 _Writer = Callable[[Path, _Content], None]
@@ -61,7 +62,7 @@ def write(
         Whether a file that is already there may be replaced.
     provenance : Provenance, optional
         How pictures came to be, which is written into their metadata (XMP): see `isthmus.tasks.provenance.provenance` for those
-        that a model made.
+        that a model made. Within `isthmus.data.signing` they are signed too (C2PA).
 
     Returns
     -------
@@ -85,8 +86,7 @@ def write(
     path = Path(path).expanduser()
     if isinstance(array, Mapping):
         return _write_mixed(path, array, tuple(ids or ()), overwrite)
-    made = check_provenance(provenance)
-    content = _Content(np.asarray(array), tuple(columns or ()), tuple(ids or ()), made.to_xmp() if made else b"")
+    content = _Content(np.asarray(array), tuple(columns or ()), tuple(ids or ()), check_provenance(provenance))
     if content.ids and (content.array.ndim == 0 or len(content.ids) != len(content.array)):
         raise ConfigError(f"ids: {len(content.ids)} names for an array of shape {content.array.shape}; give one for each row")
     if not path.suffix or path.is_dir():
@@ -146,7 +146,13 @@ def _write_npz(path: Path, content: _Content) -> None:
 def _write_picture(path: Path, content: _Content) -> None:
     pixels = as_pixels(as_pictures(content.array))
     steps = content.array.shape[1] if content.array.ndim == 5 else None
-    save_picture(path, pixels[0] if len(pixels) == 1 else contact_sheet(pixels, steps), content.xmp)
+    _save(path, pixels[0] if len(pixels) == 1 else contact_sheet(pixels, steps), content.made)
+
+
+def _save(path: Path, pixels: Array, made: Provenance | None) -> None:
+    save_picture(path, pixels, made.to_xmp() if made else b"")
+    if made is not None:
+        sign(path, made)
 
 
 def _write_folder(folder: Path, content: _Content, overwrite: bool) -> Path:
@@ -159,7 +165,7 @@ def _write_folder(folder: Path, content: _Content, overwrite: bool) -> Path:
     pixels = as_pixels(as_pictures(content.array))
     for name, picture in zip(_file_names(content.ids, len(pixels)), pixels):
         with atomic_path(folder / name, overwrite=overwrite) as temporary:
-            save_picture(temporary, picture, content.xmp)
+            _save(temporary, picture, content.made)
     return folder
 
 
