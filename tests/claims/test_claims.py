@@ -54,6 +54,7 @@ def test_floor_is_the_distance_to_the_curve() -> None:
     assert e.mse(e.nearest_on_parabola(T), T) == pytest.approx(distances.mean() / 2, rel=1e-2)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:the code .256. is wider than a row")
 def test_wide_codes_copy_unless_sparse_or_denoising() -> None:
     found = e.copying()

@@ -142,6 +142,12 @@ def test_a_picture_and_arrays(models, place, good, tmp_path) -> None:
     assert read_provenance(tmp_path / "y" / "00000.png") is None
 
 
+def test_a_checkpoint_of_other_noise_is_not_gone_on_with(place, good, refused) -> None:
+    arguments = ("denoise", "--clean", place / "clean", "--checkpoint", "state", *QUICK)
+    good(*arguments, "--noise", "speckle", "--level", 0.1, "--save", "one")
+    assert "belongs to another run" in refused(*arguments, "--noise", "speckle", "--level", 0.2, "--save", "two", "--resume")
+
+
 def test_training_goes_on_from_a_checkpoint(place, call, good, tmp_path, monkeypatch) -> None:
     arguments = ("denoise", "--clean", place / "clean", "--noise", "speckle", "--checkpoint", "state", *QUICK)
     good(*arguments, "--save", "whole")

@@ -236,7 +236,7 @@ def test_two_at_once_do_not_write_to_one_folder(slowly, folder, fitted, tmp_path
 
 
 @posix
-@pytest.mark.parametrize("family", ["undercomplete", "variational"])
+@pytest.mark.parametrize("family", ["undercomplete", pytest.param("variational", marks=pytest.mark.slow)])
 def test_a_fit_killed_in_the_middle_of_an_epoch_goes_on(started, process, folder, tmp_path, family) -> None:
     # An epoch has 168 steps: no checkpoint lies at the end of one.
     fixed = ("--ids", "bottle", "--family", family, "--batch", 32, "--steps", 1500, "--patience", 1000, "--evaluate-every", 25)

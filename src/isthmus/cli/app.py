@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from isthmus import __version__
-from isthmus.cli import marks
+from isthmus.cli import about, marks
 from isthmus.cli.classify import classify
 from isthmus.cli.denoise import denoise
 from isthmus.cli.detect import detect
@@ -28,11 +28,12 @@ from isthmus.cli.schema import schema
 from isthmus.cli.space import arithmetic, cluster, neighbours, traverse, uncertainty
 from isthmus.cli.swap import swap
 from isthmus.cli.translate import translate
-from isthmus.errors import ArtifactError
+from isthmus.errors import ArtifactError, ConfigError
 
 if TYPE_CHECKING:
     from isthmus.artifact import Artifact
     from isthmus.data import Dataset, Source
+    from isthmus.training import History
 
 app = typer.Typer(
     name="isthmus",
@@ -363,7 +364,7 @@ def interpolate(
 
 @app.command()
 def info(
-    model: Annotated[Path | None, typer.Argument(help="Folder of a saved model, or a picture.", metavar="MODEL")] = None,
+    model: Annotated[Path | None, typer.Argument(help="A saved model, detector, denoiser ..., or a picture.", metavar="MODEL")] = None,
     history: Annotated[Path | None, typer.Option(help="Write the curve of the training to this .csv file.", metavar="FILE")] = None,
     engine: Annotated[
         bool, typer.Option("--engine", help="Show which library makes the matrix products on this machine, and how quickly.", metavar="")
@@ -375,8 +376,6 @@ def info(
 ) -> None:
     """Show what a saved model is, how a picture says that it was made, or how this machine computes."""
     from isthmus.cli.show import facts
-    from isthmus.errors import ConfigError
-    from isthmus.files import atomic_path
 
     if engine or measure:
         from isthmus.cli.engine import run as show_engine
@@ -388,6 +387,9 @@ def info(
         raise ConfigError("info needs the folder of a saved model, or --engine")
     if marks.is_picture(model):
         marks.tell(model, console(), trust)
+        return
+    if form := about.knows(model):
+        _write_history(about.tell(model, form, console()), history)
         return
     artifact = _load(model)
     shape = " x ".join(map(str, artifact.schema.shape))
@@ -407,10 +409,19 @@ def info(
         console().print(shown(artifact.schema))
     if artifact.facts.get("command"):
         _say("\n", ("Made with  ", "bold"), str(artifact.facts["command"]))
-    if history is not None:
-        with atomic_path(history) as beside:
-            beside.write_text(artifact.history.to_csv(), encoding="utf-8")
-        _say(f"wrote {history} ({len(artifact.history)} rows)")
+    _write_history(artifact.history, history)
+
+
+def _write_history(rows: History | None, path: Path | None) -> None:
+    from isthmus.files import atomic_path
+
+    if path is None:
+        return
+    if rows is None:
+        raise ConfigError("--history: what was saved here has no curve of a training. Leave it out")
+    with atomic_path(path) as beside:
+        beside.write_text(rows.to_csv(), encoding="utf-8")
+    _say(f"wrote {path} ({len(rows)} rows)")
 
 
 def _wide(titled: dict[str, dict[str, Any]]) -> int:

@@ -20,7 +20,8 @@ from isthmus.distributions import GeneratorNoise
 from isthmus.errors import ConfigError, DataError
 from isthmus.nn import UNet, materialise
 from isthmus.objectives.similarity import psnr
-from isthmus.tasks.pictures.noises import spoil
+from isthmus.spec import to_spec
+from isthmus.tasks.pictures.noises import described, spoil
 from isthmus.tasks.pictures.shelf import Shelf, Shelved
 from isthmus.training import Callback, TrainingConfig, choose_device
 from isthmus.training.crops import Crops, Draw, Lesson, Picture, blind_spots, more_noise, thinned
@@ -218,9 +219,10 @@ def fit(
         clock=clock,
         checkpoint=checkpoint,
         resume=resume,
-        data=[way, repr(noise), repr(chosen), *(digest(part) for part in (found, paired) if part is not None)],
+        data=[way, repr(noise and to_spec(noise)), repr(chosen), *(digest(part) for part in (found, paired) if part is not None)],
     )
-    facts = {"learned from": WAYS[way], "training pictures": len(train), "held-out pictures": len(held), "stopped": end.stopped}
+    told = {} if noise is None else {"noise": described(noise)}
+    facts = {"learned from": WAYS[way], **told, "training pictures": len(train), "held-out pictures": len(held), "stopped": end.stopped}
     return Restorer(network.cpu().eval(), {k: v for k, v in asdict(chosen).items() if v is not None}, history, facts)
 
 

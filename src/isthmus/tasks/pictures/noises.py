@@ -12,6 +12,7 @@ from isthmus.artifact.restorer import as_pictures, white
 from isthmus.corruptions import Blur, Clipped, Corruption, GaussianRange, Jpeg, SaltAndPepper, Shot, Speckle
 from isthmus.distributions import GeneratorNoise
 from isthmus.errors import ConfigError
+from isthmus.spec import to_spec
 
 Array = NDArray[Any]
 NOISES: dict[str, Callable[..., Corruption]] = {
@@ -59,6 +60,20 @@ def make_noise(name: str, level: float | None = None, highest: float | None = No
         raise ConfigError(f"a level of {strength:g} is far beyond white, which is 1: of values up to 255 give {strength / 255:.3g}")
     found = NOISES[name](strength, *(() if highest is None else (highest,)))
     return Clipped(found) if clip else found
+
+
+def described(noise: Corruption) -> str:
+    """Return a noise in words: its name and strength.
+
+    Examples
+    --------
+    >>> described(make_noise("poisson", 10, 20, clip=True))
+    'poisson 10 to 20, clipped'
+    """
+    inner = noise.inner if isinstance(noise, Clipped) else noise
+    name = next((name for name, kind in NOISES.items() if type(inner) is kind), type(inner).__name__)
+    strengths = [f"{value:g}" for entry, value in to_spec(inner).items() if entry != "type" and isinstance(value, (int, float))]
+    return f"{name} {' to '.join(strengths)}{', clipped' if inner is not noise else ''}"
 
 
 def spoil(pictures: Any, noise: Corruption, seed: int = 0) -> list[Array]:
