@@ -38,9 +38,12 @@ def folder() -> Path:
 
 
 class Told(Callback):
-    """Prints each evaluation."""
+    """Prints each evaluation, and knows how long was trained, by runs before included."""
+
+    seconds = 0.0
 
     def evaluated(self, row, best) -> None:  # noqa: ARG002
+        self.seconds = row["seconds"]
         print(
             f"  {row['seconds']:7.0f} s {row['step']:8.0f} steps  loss {row['train']:.5f}  held out {row.get('held_out', math.nan):.3f} dB",
             flush=True,
@@ -50,18 +53,14 @@ class Told(Callback):
 class Curve:
     """Measures the test pictures on the way, for looking at afterwards: its own time does not count, and nothing is chosen by it."""
 
-    def __init__(self, times, clean, noisy) -> None:
-        self.times, self.clean, self.noisy, self.away, self.rows = sorted(times), clean, noisy, 0.0, []
-        self.begun = None
+    def __init__(self, times, clean, noisy, told) -> None:
+        self.times, self.clean, self.noisy, self.told, self.away, self.rows = sorted(times), clean, noisy, told, 0.0, []
 
     def clock(self) -> float:
-        now = time.process_time() - self.away
-        self.begun = now if self.begun is None else self.begun
-        return now
+        return time.process_time() - self.away
 
     def __call__(self, restorer) -> None:
-        start = time.process_time()
-        spent = start - self.away - self.begun
+        start, spent = time.process_time(), self.told.seconds
         if self.times and spent >= self.times[0]:
             self.times = [at for at in self.times if at > spent]
             found = compare(self.clean, self.noisy, {"network": restorer, "8 turns": lambda x: restorer(x, turns=8)})
@@ -123,14 +122,15 @@ def main() -> None:
     way = {"": "clean", "hide": "hidden", "split": "split"}[options.blind]
     source = spoil(train, noise, seed=SEED + 1) if options.blind else train
     noisy = spoil(test, noise, seed=SEED)
-    curve = Curve(options.at, test, noisy)
+    told = Told()
+    curve = Curve(options.at, test, noisy, told)
     start = curve.clock()
     model = fit(
         source,
         noise=None if way == "hidden" else noise,
         alone=way == "split",
         settings=settings,
-        callbacks=[Told()],
+        callbacks=[told],
         watch=curve,
         clock=curve.clock,
         checkpoint=options.checkpoint,
