@@ -3,6 +3,7 @@
     ISTHMUS_DATA=folder python benchmarks/denoise.py fashion --seconds 75
     python benchmarks/denoise.py set12 --seconds 3600 --json set12.json
     python benchmarks/denoise.py set12 --blind --seconds 600           # learned from noisy pictures alone, their level known
+    python benchmarks/denoise.py set12 --blind guess --seconds 600     # ... their level estimated
     python benchmarks/denoise.py set12 --blind hide --seconds 600      # ... their noise unknown
     python benchmarks/denoise.py set12 --validate --seconds 120        # measured on training pictures that were held out: for tuning
 
@@ -25,6 +26,7 @@ import numpy as np
 
 from isthmus.tasks.pictures.denoise import Settings, fit
 from isthmus.tasks.pictures.denoise_table import compare, usual_methods
+from isthmus.tasks.pictures.noise_levels import estimated_level
 from isthmus.tasks.pictures.noises import make_noise, spoil
 from isthmus.training import Callback
 
@@ -101,8 +103,8 @@ def main() -> None:
         nargs="?",
         default="",
         const="split",
-        choices=["split", "hide"],
-        help="learn from noisy pictures alone: split, whose level is known, or hide pixels of any noise",
+        choices=["split", "guess", "hide"],
+        help="learn from noisy pictures alone: split, whose level is known, or estimated (guess), or hide pixels of any noise",
     )
     parser.add_argument("--usual", action="store_true", help="also the median filter and non-local means (slow)")
     parser.add_argument("--seed", type=int, default=0)
@@ -119,9 +121,13 @@ def main() -> None:
     given = {name: tuple(v) if isinstance(v := json.loads(text), list) else v for name, text in given.items()}
     settings = Settings(seconds=options.seconds, seed=options.seed, held_out=0.0 if options.blind else 10 / len(train), device="cpu")
     settings = Settings(**{**asdict(settings), **given})
-    way = {"": "clean", "hide": "hidden", "split": "split"}[options.blind]
+    way = {"": "clean", "hide": "hidden", "guess": "split", "split": "split"}[options.blind]
     source = spoil(train, noise, seed=SEED + 1) if options.blind else train
     noisy = spoil(test, noise, seed=SEED)
+    if options.blind == "guess":
+        level = estimated_level("gaussian", source)
+        noise = make_noise("gaussian", level)
+        print(f"  level estimated: {255 * level:.2f} of 255", flush=True)
     told = Told()
     curve = Curve(options.at, test, noisy, told)
     start = curve.clock()

@@ -88,11 +88,14 @@ def test_pairs_by_name_whatever_their_endings(place, good, tmp_path) -> None:
     assert "1 pictures that were not learned from" in told
 
 
-@pytest.mark.parametrize("known", [(), ("--noise", "gaussian", "--level", "0.1"), ("--noise", "poisson", "--level", "60")])
+@pytest.mark.parametrize(
+    "known", [(), ("--noise", "gaussian", "--level", "0.1"), ("--noise", "poisson", "--level", "60"), ("--noise", "gaussian")]
+)
 def test_noisy_pictures_alone(known, place, good, tmp_path) -> None:
     told = good("denoise", place / "noisy", "-o", "out", "--save", "model", *known, *QUICK)
     assert "noisy, alone" in told
     way = Restorer.load(tmp_path / "model").facts["learned from"]
+    assert ("as the pictures show" in told) == (len(known) == 2)
     assert way == "noisy pictures alone" + (f", of known {known[1].title()} noise" if known else "")
 
 

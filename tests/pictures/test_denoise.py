@@ -12,10 +12,12 @@ from PIL import Image
 from isthmus.artifact.restorer import Restorer, as_pictures
 from isthmus.data import read
 from isthmus.errors import ArtifactError, ConfigError, DataError
+from isthmus.estimators import Denoiser
 from isthmus.nn import UNet, materialise
 from isthmus.tasks.pictures.denoise import Settings, fit, settle
 from isthmus.tasks.pictures.denoise_files import denoise_folder
-from isthmus.tasks.pictures.denoise_table import compare, median, noise_level, non_local_means, usual_methods
+from isthmus.tasks.pictures.denoise_table import compare, median, non_local_means, usual_methods
+from isthmus.tasks.pictures.noise_levels import estimated_level, noise_level
 from isthmus.tasks.pictures.noises import NOISES, make_noise, spoil
 from isthmus.tasks.pictures.opening import Opening, open_pictures
 
@@ -248,12 +250,39 @@ def test_non_local_means_are_those_of_the_formula() -> None:
     np.testing.assert_allclose(non_local_means(x[..., None], 0.1)[..., 0], slow_means(x, 0.1), atol=1e-12)
 
 
-def test_noise_level_is_estimated(photos) -> None:
-    whole = np.block([[p[..., 0] for p in photos[i : i + 6]] for i in range(0, 36, 6)])[..., None] / 255
-    for level in (0.05, 0.1):
-        noisy = whole + level * np.random.default_rng(0).normal(size=whole.shape)
-        assert noise_level(noisy) == pytest.approx(level, rel=0.3)
+def test_the_level_of_noise_is_estimated(photos) -> None:
+    for level in (0.05, 0.1, 0.2):
+        noisy = spoil(photos, make_noise("gaussian", level))
+        assert estimated_level("gaussian", noisy) == pytest.approx(level, rel=0.05)
+        whole = np.block([[p[..., 0] for p in noisy[i : i + 6]] for i in range(0, 36, 6)])[..., None]
+        assert noise_level(whole) == pytest.approx(level, rel=0.15)
+    for photons in (5.0, 30.0, 100.0):
+        assert estimated_level("poisson", spoil(photos, make_noise("poisson", photons))) == pytest.approx(photons, rel=0.1)
     assert noise_level(np.zeros((1, 1, 1))) == 0
+
+
+def test_values_cut_off_at_black_do_not_count() -> None:
+    dark = [np.zeros((64, 64, 1)), np.full((64, 64, 1), 0.5)] * 20
+    noisy = [np.round(255 * picture).astype(np.uint8) for picture in spoil(dark, make_noise("gaussian", 0.1, clip=True))]
+    assert estimated_level("gaussian", noisy) == pytest.approx(0.1, rel=0.05)
+
+
+def test_a_level_that_cannot_be_estimated_is_asked_for() -> None:
+    with pytest.raises(ConfigError, match="jpeg noise is not seen"):
+        estimated_level("jpeg", [np.zeros((8, 8, 1))])
+    with pytest.raises(DataError, match="too dark"):
+        estimated_level("poisson", [np.zeros((8, 8, 1))])
+    with pytest.raises(DataError, match="no noise"):
+        estimated_level("gaussian", [np.full((8, 8, 1), 0.5)])
+    with pytest.raises(DataError, match="one pixel"):
+        estimated_level("gaussian", [np.full((1, 1, 1), 0.5)])
+
+
+def test_a_denoiser_that_is_not_told_the_level_finds_it(parts) -> None:
+    noisy = spoil(parts[0], make_noise("gaussian", 0.1))
+    model = Denoiser(noise="gaussian", alone=True, steps=5, widths=(8,)).fit(noisy)
+    kind, level = model.restorer_.facts["noise"].split()
+    assert (kind, float(level)) == ("gaussian", pytest.approx(0.1, rel=0.05))
 
 
 def test_median_takes_off_single_pixels() -> None:

@@ -49,7 +49,8 @@ def denoise(
     level: Annotated[
         str | None,
         typer.Option(
-            help="How strong: 0.1 or 25/255 (white is 1), photons of white, share of pixels, JPEG's quality, pixels of blur.",
+            help="How strong: 0.1 or 25/255 (white is 1), photons of white, share of pixels, JPEG's quality, pixels of blur. "
+            "Of noisy pictures alone it is estimated.",
             metavar="X",
             rich_help_panel=_LEARN,
         ),

@@ -38,7 +38,8 @@ from isthmus.tasks.pictures.denoise_files import (
 )
 from isthmus.tasks.pictures.denoise_table import Judgement, Method, judge, usual_methods
 from isthmus.tasks.pictures.held import HeldOut, held_out, middle
-from isthmus.tasks.pictures.noises import make_noise
+from isthmus.tasks.pictures.noise_levels import estimated_level
+from isthmus.tasks.pictures.noises import described, make_noise
 from isthmus.tasks.pictures.opening import Opening, open_pairs, open_pictures
 
 if TYPE_CHECKING:
@@ -206,6 +207,9 @@ def _learned(learning: Learning, using: Using, how: Opening, console: Console) -
     for note in notes:
         tell(console, f"note: {note}", "dim")
     tell(console, _about(found, targets, noise, alone))
+    if alone and learning.noise is not None and learning.level is None:
+        noise = make_noise(learning.noise, estimated_level(learning.noise, found), strength(learning.highest, "--highest"), learning.clip)
+        tell(console, f"noise: {described(noise)}, as the pictures show (say it with --level)")
     bar = Bar(console, "learning to take noise off")
     try:
         restorer = fit(

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin  # pyright: ignore[reportMissingTypeStubs]
 
-from isthmus.artifact.restorer import Restorer
+from isthmus.artifact.restorer import Restorer, as_pictures
 from isthmus.errors import ConfigError
 from isthmus.estimators.border import RandomState, draw_seed, require_fitted
 from isthmus.estimators.shown import Shown
 from isthmus.tasks.pictures.denoise import Settings, fit
 from isthmus.tasks.pictures.denoise_table import compare
+from isthmus.tasks.pictures.noise_levels import estimated_level
 from isthmus.tasks.pictures.noises import make_noise
 
 Array = NDArray[Any]
@@ -35,14 +36,15 @@ class Denoiser(Shown, TransformerMixin, BaseEstimator):
         What `fit` does to clean pictures; None where `fit` gets noisy ones.
     level : float, optional
         Strength of the noise: standard deviation (white is 1) of Gaussian noise and of speckle's factor, photons of white, share of the
-        pixels, JPEG's quality, standard deviation of the blur in pixels.
+        pixels, JPEG's quality, standard deviation of the blur in pixels. By default a usual one; with `alone`, what the pictures show.
     highest : float, optional
         With it, the strength lies anywhere from `level` to `highest`, and the network need not be told.
     clip : bool, default=False
         Whether noisy values are kept within black and white, as in a file.
     alone : bool, default=False
-        Whether `fit` gets pictures that are noisy by `noise` already ("gaussian" or "poisson", of one level): the network learns from
-        them alone, by splitting each into two of independent noise. Better than not to say what noise it is.
+        Whether `fit` gets pictures that are noisy by `noise` already ("gaussian" or "poisson", of one level, which is estimated if it is
+        not said): the network learns from them alone, by splitting each into two of independent noise. Better than not to say what
+        noise it is.
     steps : int, optional
         Training steps; 5,000 by default.
     seconds : float, optional
@@ -115,7 +117,10 @@ class Denoiser(Shown, TransformerMixin, BaseEstimator):
         """
         if self.noise is None and (self.level, self.highest) != (None, None):
             raise ConfigError("level and highest say how strong a noise is: say which one (noise='gaussian', say), or leave them out")
-        noise = None if self.noise is None else make_noise(self.noise, self.level, self.highest, self.clip)
+        level = self.level
+        if self.alone and self.noise is not None and level is None:
+            level = estimated_level(self.noise, as_pictures(X, "X"))
+        noise = None if self.noise is None else make_noise(self.noise, level, self.highest, self.clip)
         settings = Settings(
             widths=self.widths,
             steps=self.steps,

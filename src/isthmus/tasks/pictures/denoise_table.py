@@ -17,11 +17,11 @@ from torch.nn import functional
 from isthmus.artifact.restorer import as_pictures, white
 from isthmus.errors import DataError
 from isthmus.objectives.similarity import WINDOW, psnr, ssim
+from isthmus.tasks.pictures.noise_levels import noise_level
 
 Array = NDArray[Any]
 Method = Callable[[list[Array]], Sequence[Array]]
 PATCH, SEARCH, STRENGTH = 2, 10, 0.6
-MEDIAN_OF_NORMAL = 0.6745  # of the absolute value
 
 
 @dataclass(frozen=True)
@@ -43,34 +43,6 @@ class Figures:
     psnr: float
     ssim: float
     seconds: float
-
-
-def noise_level(picture: Array) -> float:
-    """Estimate the standard deviation of white Gaussian noise from the finest diagonal details, where pictures have little of their own.
-
-    Parameters
-    ----------
-    picture : ndarray of shape (H, W, C)
-        At least 2 x 2.
-
-    Returns
-    -------
-    float
-        In units of the picture's values.
-
-    References
-    ----------
-    Donoho and Johnstone, "Ideal spatial adaptation by wavelet shrinkage", Biometrika 81, 1994.
-
-    Examples
-    --------
-    >>> round(noise_level(np.random.default_rng(0).normal(size=(200, 200, 1))), 1)
-    1.0
-    """
-    height, width = (2 * (length // 2) for length in picture.shape[:2])
-    even = np.asarray(picture, np.float64)[:height, :width]
-    details = (even[::2, ::2] - even[1::2, ::2] - even[::2, 1::2] + even[1::2, 1::2]) / 2
-    return float(np.median(np.abs(details)) / MEDIAN_OF_NORMAL) if details.size else 0.0
 
 
 def median(picture: Array, size: int = 3) -> Array:
