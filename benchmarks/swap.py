@@ -3,7 +3,7 @@
     ISTHMUS_DATA=folder python benchmarks/swap.py bold --seconds 300 --seeds 3      # thin and bold digits
     python benchmarks/swap.py slant --seconds 300 --seeds 3                         # digits that lean left and right
     python benchmarks/swap.py people --seconds 300 --seeds 3                        # four people of ORL
-    python benchmarks/swap.py frey --seconds 300 --seeds 3                          # a film of one person, and another person
+    python benchmarks/swap.py frey --seconds 300 --seeds 3                          # a film of one person, and each of the four people
     python benchmarks/swap.py bold --validate                                       # measured on training pictures: for tuning
 
 Seconds are CPU seconds of the process.
@@ -20,6 +20,7 @@ judge of the domain knows all forty people and the film, and was trained on even
 components, pictures shifted and mirrored); what it says of odd ones is given first. The film is learned from in its first 1,400 frames;
 the rest, after a gap of 65, is the judge's and the sources. The pose probe sees where a face turns: the first principal component of
 pictures minus their mirror images, over people who are not swapped; given is its rank correlation between source and swapped picture.
+The film shows no more than a face; for it ORL's pictures, judge's and probe's too, are cropped to about the same frame, all alike (FRAME).
 
 Baselines: the target's nearest picture, by pixels and by principal components of the source's and target's pictures, each domain
 standardised by itself; and autoencoders of their own for each domain (encoder of one, decoder of the other).
@@ -47,6 +48,7 @@ from isthmus.tasks.pictures.swap import Settings, fit
 
 LEARNED, SOURCES, JUDGED = 20_000, slice(20_000, 23_000), slice(40_000, 55_000)
 PEOPLE = (4, 11, 18, 31)
+FRAME = (0.26, 0.985, 0.167, 0.833)  # top, bottom, left and right of the face in ORL's pictures, as shares
 FILMED = 1_400
 GAP = 65
 # Digits must lean as they do; what is bent cannot be relied on to tell thickness and slant.
@@ -243,9 +245,11 @@ def moved(pictures: np.ndarray) -> np.ndarray:
 class Faces:
     """Forty people and a film: who is learned from, who judges."""
 
-    def __init__(self, validate: bool) -> None:
+    def __init__(self, validate: bool, frame=(0.0, 1.0, 0.0, 1.0)) -> None:
         data, film = np.load(folder() / "orl_faces.npz"), large(np.load(folder() / "frey_faces.npz")["x"])
-        faces = large(data["x"])
+        height, width = data["x"].shape[1:3]
+        top, bottom, left, right = (round(share * side) for share, side in zip(frame, (height, height, width, width)))
+        faces = large(data["x"][:, top:bottom, left:right])
         person = np.array([int(name.split("/")[-2].lstrip("s")) for name in data["person"]])
         odd = np.array([int(name.split("/")[-1].split(".")[0]) % 2 for name in data["person"]], bool)
         self.train = {f"s{i}": faces[(person == i) & odd] for i in range(1, 41)} | {"frey": film[:FILMED]}
@@ -277,40 +281,49 @@ class Faces:
 
 
 def faces(options: argparse.Namespace, settings: Settings) -> list[dict]:
-    known = Faces(options.validate)
-    people = [f"s{i}" for i in options.people]
-    names = ["frey", people[0]] if options.task == "frey" else people
-    domains, pose = {name: known.train[name] for name in names}, known.pose(names)
-    found = []
+    film, people = options.task == "frey", [f"s{i}" for i in options.people]
+    known = Faces(options.validate, FRAME) if film else Faces(options.validate)
+    pose, found = known.pose(people), []
     for seed in range(options.first, options.first + options.seeds):
-        ways, model, spent = methods(domains, replace(settings, seed=seed), options.baselines and seed == options.first, 20, options.apart)
-        for name, way in ways.items():
-            for group in [("frey", people[0]), (people[0], "frey")] if options.task == "frey" else [None]:
-                pairs = [group] if group else [(a, b) for a in names for b in names if a != b]
-                x = [known.sources[a] for a, _ in pairs]
-                y = [way(rows, a, b) for rows, (a, b) in zip(x, pairs)]
-                goal = np.concatenate([[b] * len(rows) for rows, (_, b) in zip(x, pairs)])
-                every, swapped = np.concatenate(x), np.concatenate(y)
-                entry = {"method": name, "seed": seed, "from": group[0] if group else "each", "to": group[1] if group else "each other"}
-                entry |= {"cpu seconds": spent, "steps": model.history[-1]["step"], "pictures": len(every)}
-                entry |= {"domain": (known.among(swapped, names) == goal).mean(), "of 41": (known.who(swapped) == goal).mean()}
-                each = [stats.spearmanr(pose(a), pose(b)).statistic for a, b in zip(x, y)]
-                entry |= {"pose": stats.spearmanr(pose(every), pose(swapped)).statistic, "pose within pairs": np.nanmean(each)}
-                found.append(entry)
-                tell(entry)
-                if options.sheet and name == "swapper":
-                    rebuilt = np.concatenate([model.reconstruct(rows, a) for rows, (a, _) in zip(x, pairs)])
-                    sheet(
-                        options.sheet,
-                        f"{options.task}-{entry['from']}-{seed}",
-                        every,
-                        rebuilt,
-                        swapped,
-                        known.among(swapped, names) == goal,
-                    )
-        if options.save:
-            model.save(f"{options.save}-{seed}")
+        for names in [["frey", person] for person in people] if film else [people]:
+            baselines = options.baselines and seed == options.first
+            domains = {name: known.train[name] for name in names}
+            ways, model, spent = methods(domains, replace(settings, seed=seed), baselines, 20, options.apart)
+            about = {"seed": seed, "cpu seconds": spent, "steps": model.history[-1]["step"]}
+            for name, way in ways.items():
+                for pairs in [[tuple(names)], [tuple(names[::-1])]] if film else [[(a, b) for a in names for b in names if a != b]]:
+                    found.append({"method": name, **about, **swapped_faces(known, pose, way, names, pairs)})
+                    tell(found[-1])
+                    if options.sheet and name == "swapper":
+                        x = np.concatenate([known.sources[a] for a, _ in pairs])
+                        rebuilt = np.concatenate([model.reconstruct(known.sources[a], a) for a, _ in pairs])
+                        y = np.concatenate([way(known.sources[a], a, b) for a, b in pairs])
+                        goal = np.concatenate([[b] * len(known.sources[a]) for a, b in pairs])
+                        title = "-".join([options.task, *(pairs[0] if film else ()), str(seed)])
+                        sheet(options.sheet, title, x, rebuilt, y, known.among(y, names) == goal)
+            if options.save:
+                model.save(f"{options.save}-{'-'.join(names)}-{seed}")
     return found
+
+
+def swapped_faces(known: Faces, pose, way, names: list[str], pairs: list[tuple[str, str]]) -> dict:
+    """What judge and probe say of pictures swapped between pairs of domains."""
+    x = [known.sources[a] for a, _ in pairs]
+    y = [way(rows, a, b) for rows, (a, b) in zip(x, pairs)]
+    goal = np.concatenate([[b] * len(rows) for rows, (_, b) in zip(x, pairs)])
+    every, swapped = np.concatenate(x), np.concatenate(y)
+    each = [stats.spearmanr(pose(a), pose(b)).statistic for a, b in zip(x, y)]
+    source, target = (name if name == "frey" else "a person" for name in pairs[0]) if "frey" in names else ("each", "each other")
+    return {
+        "from": source,
+        "to": target,
+        "people": " ".join(name for name in names if name != "frey"),
+        "pictures": len(every),
+        "domain": (known.among(swapped, names) == goal).mean(),
+        "of 41": (known.who(swapped) == goal).mean(),
+        "pose": stats.spearmanr(pose(every), pose(swapped)).statistic,
+        "pose within pairs": np.nanmean(each),
+    }
 
 
 def tell(entry: dict) -> None:
@@ -328,7 +341,7 @@ def summary(rows: list[dict]) -> None:
                 continue
             figures = {key: [float(row[key]) for row in those] for key, value in those[0].items() if isinstance(value, float)}
             told = "  ".join(f"{key} {np.mean(v):.3f} ({min(v):.3f} to {max(v):.3f})" for key, v in figures.items())
-            print(f"{method}, {way[0]} to {way[1]}, {len(those)} seed(s): {told}")
+            print(f"{method}, {way[0]} to {way[1]}, {len(those)} fit(s): {told}")
 
 
 def main() -> None:
