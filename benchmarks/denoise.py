@@ -2,9 +2,9 @@
 
     ISTHMUS_DATA=folder python benchmarks/denoise.py fashion --seconds 75
     python benchmarks/denoise.py set12 --seconds 3600 --json set12.json
-    python benchmarks/denoise.py set12 --blind --seconds 600           # learned from noisy pictures alone, their level known
-    python benchmarks/denoise.py set12 --blind guess --seconds 600     # ... their level estimated
-    python benchmarks/denoise.py set12 --blind hide --seconds 600      # ... their noise unknown
+    python benchmarks/denoise.py set12 --blind --seconds 600           # learned from noisy pictures alone, their noise known
+    python benchmarks/denoise.py set12 --blind guess --seconds 600     # ... nothing told: kind and level are recognised
+    python benchmarks/denoise.py set12 --blind hide --seconds 600      # ... by hiding pixels, whatever noise it is
     python benchmarks/denoise.py set12 --validate --seconds 120        # measured on training pictures that were held out: for tuning
 
 Training is measured in CPU seconds of the process, evaluations during it included. Fashion-MNIST: normal noise times 0.2 on pictures in
@@ -26,7 +26,7 @@ import numpy as np
 
 from isthmus.tasks.pictures.denoise import Settings, fit
 from isthmus.tasks.pictures.denoise_table import compare, usual_methods
-from isthmus.tasks.pictures.noise_levels import estimated_level
+from isthmus.tasks.pictures.noise_levels import estimated_level, recognised
 from isthmus.tasks.pictures.noises import make_noise, spoil
 from isthmus.training import Callback
 
@@ -104,7 +104,7 @@ def main() -> None:
         default="",
         const="split",
         choices=["split", "guess", "hide"],
-        help="learn from noisy pictures alone: split, whose level is known, or estimated (guess), or hide pixels of any noise",
+        help="learn from noisy pictures alone: split, whose noise is known, or recognised (guess), or hide pixels of any noise",
     )
     parser.add_argument("--usual", action="store_true", help="also the median filter and non-local means (slow)")
     parser.add_argument("--seed", type=int, default=0)
@@ -125,9 +125,11 @@ def main() -> None:
     source = spoil(train, noise, seed=SEED + 1) if options.blind else train
     noisy = spoil(test, noise, seed=SEED)
     if options.blind == "guess":
+        kind = recognised(source)
         level = estimated_level("gaussian", source)
+        print(f"  noise recognised: {kind}; its level estimated: {255 * level:.2f} of 255", flush=True)
         noise = make_noise("gaussian", level)
-        print(f"  level estimated: {255 * level:.2f} of 255", flush=True)
+        assert kind == "gaussian"
     told = Told()
     curve = Curve(options.at, test, noisy, told)
     start = curve.clock()

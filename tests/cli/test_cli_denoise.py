@@ -95,7 +95,8 @@ def test_noisy_pictures_alone(known, place, good, tmp_path) -> None:
     told = good("denoise", place / "noisy", "-o", "out", "--save", "model", *known, *QUICK)
     assert "noisy, alone" in told
     way = Restorer.load(tmp_path / "model").facts["learned from"]
-    assert ("as the pictures show" in told) == (len(known) == 2)
+    assert ("say it with --level" in told) == (len(known) == 2)
+    assert ("pixels are hidden" in told) == (not known)
     assert way == "noisy pictures alone" + (f", of known {known[1].title()} noise" if known else "")
 
 
@@ -143,6 +144,18 @@ def test_a_picture_and_arrays(models, place, good, tmp_path) -> None:
     good("--no-provenance", "denoise", "x.npz", "--key", "a", "-o", "y", "--model", models["grey"], "--device", "cpu")
     assert len(list((tmp_path / "y").iterdir())) == 24
     assert read_provenance(tmp_path / "y" / "00000.png") is None
+
+
+def test_the_noise_of_noisy_pictures_is_recognised(good, tmp_path) -> None:
+    random = np.random.default_rng(0)
+    shades = np.clip(np.linspace(0.2, 0.8, 40)[:, None, None] + 0.02 * random.normal(size=(40, 64, 64)), 0, 1)
+    np.save(tmp_path / "noisy.npy", random.poisson(30 * shades) / 30)
+    told = good("denoise", "noisy.npy", "-o", "out.npy", "--save", "model", *QUICK)
+    assert "noise: poisson" in told
+    assert "--noise unknown" in told
+    assert Restorer.load(tmp_path / "model").facts["learned from"] == "noisy pictures alone, of known Poisson noise"
+    assert "poisson" not in good("denoise", "noisy.npy", "-o", "out.npy", "--noise", "unknown", "--save", "other", *QUICK)
+    assert Restorer.load(tmp_path / "other").facts["learned from"] == "noisy pictures alone"
 
 
 def test_a_checkpoint_of_other_noise_is_not_gone_on_with(place, good, refused) -> None:

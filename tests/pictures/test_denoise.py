@@ -17,7 +17,7 @@ from isthmus.nn import UNet, materialise
 from isthmus.tasks.pictures.denoise import Settings, fit, settle
 from isthmus.tasks.pictures.denoise_files import denoise_folder
 from isthmus.tasks.pictures.denoise_table import compare, median, non_local_means, usual_methods
-from isthmus.tasks.pictures.noise_levels import estimated_level, noise_level
+from isthmus.tasks.pictures.noise_levels import estimated_level, noise_level, recognised
 from isthmus.tasks.pictures.noises import NOISES, make_noise, spoil
 from isthmus.tasks.pictures.opening import Opening, open_pictures
 
@@ -270,12 +270,41 @@ def test_values_cut_off_at_black_do_not_count() -> None:
 def test_a_level_that_cannot_be_estimated_is_asked_for() -> None:
     with pytest.raises(ConfigError, match="jpeg noise is not seen"):
         estimated_level("jpeg", [np.zeros((8, 8, 1))])
-    with pytest.raises(DataError, match="too dark"):
+    with pytest.raises(DataError, match="too dark, or too much"):
         estimated_level("poisson", [np.zeros((8, 8, 1))])
     with pytest.raises(DataError, match="no noise"):
         estimated_level("gaussian", [np.full((8, 8, 1), 0.5)])
     with pytest.raises(DataError, match="one pixel"):
         estimated_level("gaussian", [np.full((1, 1, 1), 0.5)])
+
+
+@pytest.mark.parametrize(
+    ("name", "level", "found"),
+    [
+        ("gaussian", 0.05, "gaussian"),
+        ("gaussian", 0.15, "gaussian"),
+        ("poisson", 10.0, "poisson"),
+        ("poisson", 60.0, "poisson"),
+        ("speckle", 0.2, None),
+        ("salt_and_pepper", 0.1, None),
+        ("jpeg", 20.0, None),
+        ("blur", 1.5, None),
+    ],
+)
+def test_noise_is_recognised_or_left_open(photos, name, level, found) -> None:
+    assert recognised(spoil(photos, make_noise(name, level))) == found
+
+
+def test_noise_that_cannot_be_told_is_left_open(photos) -> None:
+    assert recognised(photos) is None, "they are clean"
+    assert recognised(spoil(photos[:2], make_noise("gaussian", 0.1))) is None, "they are few"
+    assert recognised([np.zeros((1, 1, 1))]) is None
+
+
+def test_a_denoiser_that_is_told_nothing_recognises_the_noise(parts) -> None:
+    noisy = [spoil(parts[0], make_noise(name, level)) for name, level in (("gaussian", 0.1), ("speckle", 0.2))]
+    ways = [Denoiser(alone=True, steps=5, widths=(8,)).fit(pictures).restorer_.facts["learned from"] for pictures in noisy]
+    assert ways == ["noisy pictures alone, of known Gaussian noise", "noisy pictures alone"]
 
 
 def test_a_denoiser_that_is_not_told_the_level_finds_it(parts) -> None:

@@ -41,7 +41,8 @@ def denoise(
     noise: Annotated[
         str | None,
         typer.Option(
-            help="What noise it is: gaussian, poisson, speckle, salt_and_pepper, jpeg or blur. Noisy pictures alone: gaussian or poisson.",
+            help="What noise it is: gaussian, poisson, speckle, salt_and_pepper, jpeg or blur. Noisy pictures alone: gaussian or poisson, "
+            "by default as the pictures show; unknown hides pixels.",
             metavar="NAME",
             rich_help_panel=_LEARN,
         ),

@@ -38,7 +38,7 @@ from isthmus.tasks.pictures.denoise_files import (
 )
 from isthmus.tasks.pictures.denoise_table import Judgement, Method, judge, usual_methods
 from isthmus.tasks.pictures.held import HeldOut, held_out, middle
-from isthmus.tasks.pictures.noise_levels import estimated_level
+from isthmus.tasks.pictures.noise_levels import estimated_level, recognised
 from isthmus.tasks.pictures.noises import described, make_noise
 from isthmus.tasks.pictures.opening import Opening, open_pairs, open_pictures
 
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 ARRAYS = (".npy", ".npz")
+UNKNOWN = "unknown"  # a noise that nobody is to recognise
 
 
 @dataclass(frozen=True)
@@ -182,7 +183,7 @@ def strength(text: str | None, flag: str) -> float | None:
 
 def _noise(learning: Learning) -> Corruption | None:
     level, highest = strength(learning.level, "--level"), strength(learning.highest, "--highest")
-    if learning.noise is None:
+    if learning.noise in (None, UNKNOWN):
         if (level, highest, learning.clip) != (None, None, False):
             raise ConfigError("--level, --highest and --clip say how strong a noise is: say which one with --noise, such as gaussian")
         return None
@@ -203,13 +204,12 @@ def _learned(learning: Learning, using: Using, how: Opening, console: Console) -
         found, targets, notes = open_pairs(named(learning.noisy), named(learning.clean), how)
     else:
         found, notes = open_pictures(named(cast("Path", learning.clean or learning.noisy or using.pictures)), how)
-    alone = learning.clean is None and noise is not None
     for note in notes:
         tell(console, f"note: {note}", "dim")
+    if learning.clean is None:
+        noise = _seen(found, noise, learning, console)
+    alone = learning.clean is None and noise is not None
     tell(console, _about(found, targets, noise, alone))
-    if alone and learning.noise is not None and learning.level is None:
-        noise = make_noise(learning.noise, estimated_level(learning.noise, found), strength(learning.highest, "--highest"), learning.clip)
-        tell(console, f"noise: {described(noise)}, as the pictures show (say it with --level)")
     bar = Bar(console, "learning to take noise off")
     try:
         restorer = fit(
@@ -226,6 +226,19 @@ def _learned(learning: Learning, using: Using, how: Opening, console: Console) -
         bar.close()
     _keep(restorer, learning, console)
     return restorer, None if alone else held_out(restorer, found, targets, noise)
+
+
+def _seen(found: Sequence[Any], noise: Corruption | None, learning: Learning, console: Console) -> Corruption | None:
+    """Return the noise of noisy pictures alone: as it was said, or as they show."""
+    kind = recognised(found) if learning.noise is None else learning.noise
+    if kind is None:
+        tell(console, "noise: neither Gaussian nor that of photons, as far as the pictures show: pixels are hidden")
+    if kind in (None, UNKNOWN) or learning.level is not None:
+        return noise
+    seen = make_noise(kind, estimated_level(kind, found), strength(learning.highest, "--highest"), learning.clip)
+    mend = "say it with --level" if learning.noise else f"hide pixels instead with --noise {UNKNOWN}"
+    tell(console, f"noise: {described(seen)}, as the pictures show ({mend})")
+    return seen
 
 
 def _about(found: Sequence[Any], targets: Sequence[Any] | None, noise: Corruption | None, alone: bool) -> str:

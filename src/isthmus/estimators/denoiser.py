@@ -16,7 +16,7 @@ from isthmus.estimators.border import RandomState, draw_seed, require_fitted
 from isthmus.estimators.shown import Shown
 from isthmus.tasks.pictures.denoise import Settings, fit
 from isthmus.tasks.pictures.denoise_table import compare
-from isthmus.tasks.pictures.noise_levels import estimated_level
+from isthmus.tasks.pictures.noise_levels import estimated_level, recognised
 from isthmus.tasks.pictures.noises import make_noise
 
 Array = NDArray[Any]
@@ -42,9 +42,9 @@ class Denoiser(Shown, TransformerMixin, BaseEstimator):
     clip : bool, default=False
         Whether noisy values are kept within black and white, as in a file.
     alone : bool, default=False
-        Whether `fit` gets pictures that are noisy by `noise` already ("gaussian" or "poisson", of one level, which is estimated if it is
-        not said): the network learns from them alone, by splitting each into two of independent noise. Better than not to say what
-        noise it is.
+        Whether `fit` gets noisy pictures alone. If their noise is "gaussian" or "poisson", of one level, the network learns by splitting
+        each into two of independent noise; which it is, and its level, are estimated if they are not said. Of other noise, pixels are
+        hidden from the network, as without `alone`.
     steps : int, optional
         Training steps; 5,000 by default.
     seconds : float, optional
@@ -117,10 +117,11 @@ class Denoiser(Shown, TransformerMixin, BaseEstimator):
         """
         if self.noise is None and (self.level, self.highest) != (None, None):
             raise ConfigError("level and highest say how strong a noise is: say which one (noise='gaussian', say), or leave them out")
-        level = self.level
-        if self.alone and self.noise is not None and level is None:
-            level = estimated_level(self.noise, as_pictures(X, "X"))
-        noise = None if self.noise is None else make_noise(self.noise, level, self.highest, self.clip)
+        kind, level, pictures = self.noise, self.level, as_pictures(X, "X") if self.alone else []
+        if self.alone and y is None:
+            kind = recognised(pictures) if kind is None else kind
+            level = estimated_level(kind, pictures) if kind is not None and level is None else level
+        noise = None if kind is None else make_noise(kind, level, self.highest, self.clip)
         settings = Settings(
             widths=self.widths,
             steps=self.steps,
@@ -132,7 +133,7 @@ class Denoiser(Shown, TransformerMixin, BaseEstimator):
             seed=draw_seed(self.random_state),
             device=self.device,
         )
-        self.restorer_: Restorer = fit(X, y, noise=noise, alone=self.alone, settings=settings)
+        self.restorer_: Restorer = fit(X, y, noise=noise, alone=self.alone and noise is not None, settings=settings)
         return self
 
     def transform(self, X: Any) -> Any:
