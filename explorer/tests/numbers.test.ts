@@ -9,6 +9,7 @@ test("numbers are told as people read them", () => {
   assert.equal(show(-0.5), "−0.5");
   assert.equal(show(0.000012345), "1.23 × 10⁻⁵");
   assert.equal(show(null), "—");
+  assert.equal(show(0.000012345, 1), "1 × 10⁻⁵");
 });
 
 test("quantiles and counts above a threshold", () => {

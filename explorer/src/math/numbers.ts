@@ -14,7 +14,7 @@ export function show(value: number | null | undefined, digits = 4): string {
 
 function power(value: number, digits: number): string {
   if (value === 0) return "0";
-  const [mantissa, exponent] = value.toExponential(digits - 2).split("e");
+  const [mantissa, exponent] = value.toExponential(Math.max(0, digits - 2)).split("e");
   const raised = [...String(Number(exponent))].map((c) => (c === "-" ? "⁻" : SUPERSCRIPT[Number(c)])).join("");
   return `${mantissa.replace("-", "−")} × 10${raised}`;
 }

@@ -27,7 +27,7 @@ export function reasonsTable(reasons: readonly Reason[]): HTMLElement | null {
       ),
     ),
   );
-  const head = ["Column", "Found", "Expected", "Share of the score"].map((name) => h("th", { scope: "col" }, name));
+  const head = ["Column", "Found", "Expected", "Of the score"].map((name) => h("th", { scope: "col" }, name));
   return h(
     "div",
     { class: "scroll", tabindex: 0, role: "region", "aria-label": "Reasons" },
