@@ -224,6 +224,17 @@ def test_drift_is_over_when_the_rows_are_back():
     assert not healths[-1].drift
 
 
+def test_a_column_that_came_back_is_not_told_of_while_another_is_away():
+    for seed in range(3):
+        values = rows(np.random.default_rng(seed), 4000)
+        values[1000:2000, 0] += 1.0
+        values[1400:, 3] += 1.0
+        _, healths = watch(values, "1/5000", seed)
+        assert {"heat", "amp"} <= {shift.column for shift in healths[7].drift}
+        assert "amp" in {shift.column for shift in healths[-1].drift}
+        assert "heat" not in {shift.column for shift in healths[-1].drift}, "whichever way chance has it lie"
+
+
 def test_a_fault_that_stays_does_not_ring_again_and_again():
     values = rows(np.random.default_rng(7), 9000)
     values[2000:, :3] += 3.0

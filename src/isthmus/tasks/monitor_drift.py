@@ -351,12 +351,14 @@ class Windows:
         if scale < drift.scale:
             return
         known = sorted({*drift.tests, *found})
-        if p_values[known].min() > LOOSE / len(known):
+        # A column that came back is no longer told of, while others are still away.
+        lasting = [j for j in known if p_values[j] <= LOOSE / len(known)]
+        if not lasting:
             self.drift = None
             self._forget()
             return
-        drift.tests = known
-        drift.shifts = self._shifts(known, mean, p_values)
+        drift.tests = lasting
+        drift.shifts = self._shifts(lasting, mean, p_values)
 
     def _forget(self) -> None:
         self._sums = [_Sums() for _ in range(SCALES)]
