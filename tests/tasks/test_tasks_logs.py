@@ -455,6 +455,8 @@ class TestTables:
         assert verdict.alarm
         assert "<script>" not in page
         assert "&lt;script&gt;" in page
+        assert 'name="viewport"' in page, "read on a phone"
+        assert "color-scheme:light dark" in page
 
 
 class TestFollowing:

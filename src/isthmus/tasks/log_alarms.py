@@ -264,8 +264,12 @@ def report(title: str, facts: Iterable[str], alarms: Sequence[Verdict], page: bo
     if not page:
         return "\n".join([title, "=" * len(title), "", *facts, "", "\n\n".join(body), ""])
     parts = [f"<h1>{escape(title)}</h1>", *(f"<p>{escape(fact)}</p>" for fact in facts), *(f"<pre>{escape(text)}</pre>" for text in body)]
-    style = "body{font:15px/1.4 sans-serif;margin:2rem} pre{white-space:pre-wrap;border-left:3px solid #c33;padding-left:1rem}"
-    head = f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title><style>{style}</style></head>'
+    style = (
+        ":root{color-scheme:light dark} body{font:15px/1.4 sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem}"
+        "pre{white-space:pre-wrap;overflow-wrap:anywhere;border-left:3px solid #c33;padding-left:1rem}"
+    )
+    view = '<meta name="viewport" content="width=device-width,initial-scale=1">'
+    head = f'<!doctype html><html lang="en"><head><meta charset="utf-8">{view}<title>{escape(title)}</title><style>{style}</style></head>'
     return f"{head}<body>{''.join(parts)}</body></html>\n"
 
 
