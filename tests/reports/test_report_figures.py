@@ -152,6 +152,16 @@ def test_errors_do_not_depend_on_a_models_scaling(table: tuple[Any, Source], can
     assert np.allclose(closer.row_errors(robust, source, rebuilt), 1.0)
 
 
+def test_errors_of_pictures_of_fractions_are_those_of_whole_numbers(digits: np.ndarray) -> None:
+    whole = Source("pictures", np.rint(digits[:60] * 255).astype(np.uint8))
+    fractions = Source("pictures", (whole.array / 255).astype(np.float32))
+    first, second = (fit(source, Config(steps=5, latent=2, device="cpu")) for source in (whole, fractions))
+    rebuilt = np.clip(whole.array + 51.0, 0, 255)
+    found = closer.row_errors(second, fractions, (rebuilt / 255).astype(np.float32))
+    np.testing.assert_allclose(found, closer.row_errors(first, whole, rebuilt), rtol=1e-5)
+    assert found.max() <= 0.04 + 1e-6, "a fifth of white, squared"
+
+
 def test_errors_of_mixed_columns() -> None:
     import pandas as pd
 

@@ -155,10 +155,15 @@ def _tell(plan: Plan, source: Source | Dataset, job: Job, console: Console) -> N
         console.print("\ntraining ...")
 
 
-def _save(artifact: Artifact, job: Job, console: Console) -> None:
+def keep(artifact: Artifact, reading: Mapping[str, Any], folder: Path) -> None:
+    """Save a model that remembers the command it was fitted with, and how its data were read."""
     artifact.facts["command"] = shlex.join(["isthmus", *sys.argv[1:]])
-    artifact.facts["reading"] = {name: plain(value) for name, value in job.reading.items()}
-    artifact.save(job.out)
+    artifact.facts["reading"] = {name: plain(value) for name, value in reading.items()}
+    artifact.save(folder)
+
+
+def _save(artifact: Artifact, job: Job, console: Console) -> None:
+    keep(artifact, job.reading, job.out)
     training = artifact.facts["training"]
     console.print()
     console.print(show.facts(artifact.facts["figures"], "Held-out figures" if artifact.facts["held-out rows"] else "Training figures"))

@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import math
-import shlex
-import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
@@ -21,13 +19,14 @@ from rich.text import Text
 from isthmus.artifact import Artifact
 from isthmus.cli import show
 from isthmus.cli.border import INTERRUPTED
+from isthmus.cli.fitting import keep
 from isthmus.cli.flags import parse_settings
 from isthmus.cli.places import check_folder, check_parent, named
 from isthmus.cli.schema import plain_reading
 from isthmus.data import Source
 from isthmus.errors import ArtifactError, ConfigError, TrainingError
 from isthmus.files import atomic_path
-from isthmus.tasks.config import Config, plain
+from isthmus.tasks.config import Config
 from isthmus.tasks.many import fit_many
 from isthmus.tasks.opening import open_data
 from isthmus.tasks.reading import digest
@@ -296,9 +295,7 @@ def _note(item: Item, found: Artifact | TrainingError, order: Order) -> None:
         return
     item.artifact = artifact
     item.state = str(artifact.facts["training"]["stopped"])
-    artifact.facts["command"] = shlex.join(["isthmus", *sys.argv[1:]])
-    artifact.facts["reading"] = {name: plain(value) for name, value in order.reading.items()}
-    artifact.save(item.folder)
+    keep(artifact, order.reading, item.folder)
 
 
 def figures(item: Item) -> dict[str, float]:

@@ -59,11 +59,6 @@ class VonMises(Valuewise):
         size = self.concentration
         return (self.natural * x).sum(-1) - _SPECIAL.i0e(size).log() - size - LOG_2PI
 
-    def log_prob(self, x: Tensor) -> Tensor:
-        """Log density in nats, shape (batch,)."""
-        found = self.log_probs(x)
-        return found if found.ndim == 1 else found.flatten(1).sum(1)
-
     def sample(self, noise: Noise) -> Tensor:
         """Draw by rejection from a wrapped Cauchy (Best and Fisher, Applied Statistics 28, 1979); no gradient passes."""
         kappa = self.concentration.detach().double().clamp_min(1e-6)

@@ -12,7 +12,9 @@ from isthmus.distributions.noise import Noise
 
 def sum_rows(values: Tensor) -> Tensor:
     """Sum all but the first axis: shape (batch, ...) to (batch,)."""
-    return values.sum(1) if values.ndim == 2 else values.flatten(1).sum(1)
+    if values.ndim < 3:
+        return values.sum(1) if values.ndim == 2 else values
+    return values.flatten(1).sum(1)
 
 
 class Distribution(ABC):

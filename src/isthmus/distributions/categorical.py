@@ -41,11 +41,6 @@ class Categorical(Valuewise):
         possible = x != 0
         return (self.logits.log_softmax(-1).masked_fill(~possible, 0.0) * x).sum(-1)
 
-    def log_prob(self, x: Tensor) -> Tensor:
-        """Log probability in nats, shape (batch,)."""
-        found = self.log_probs(x)
-        return found if found.ndim == 1 else found.flatten(1).sum(1)
-
     def sample(self, noise: Noise) -> Tensor:
         """Draw by the inverse distribution function; no gradient passes."""
         u = noise.uniform(self.logits[..., 0])[..., None]

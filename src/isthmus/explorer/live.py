@@ -106,9 +106,7 @@ class Live(Callback):
     def stepped(self, step: int, terms: dict[str, float]) -> None:
         """A few steps were made: short news now and then, if anyone looks."""
         self._step, self._terms = step, terms
-        now = self.clock()
-        if self.viewers and now - self._told >= BRIEF:
-            self._tell(now - self._shown >= max(2 * BRIEF, SHARE * self._cost))
+        self._tell_soon()
 
     def evaluated(self, row: Row, best: bool) -> None:
         """Held-out rows were measured."""
@@ -116,6 +114,10 @@ class Live(Callback):
         self.history.append(_losses(row))
         if best:
             self._best = {"step": int(row["step"]), "value": row.get("held_out", row["train"])}
+        self._tell_soon()
+
+    def _tell_soon(self) -> None:
+        """Tell, if anyone looks and the last news are not quite new; show the model where that does not cost too much of the time."""
         now = self.clock()
         if self.viewers and now - self._told >= BRIEF:
             self._tell(now - self._shown >= max(2 * BRIEF, SHARE * self._cost))

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Unpack
 
 from isthmus.corruptions import AdditiveGaussian, Corruption, HideColumns, Masking, SaltAndPepper
 from isthmus.errors import ConfigError
 from isthmus.families import undercomplete
+from isthmus.families.assembly import Look
 from isthmus.families.common import MEMBERS, Architecture, auto_latent
 from isthmus.fields import Field, single
 from isthmus.models import Autoencoder
@@ -64,24 +66,15 @@ def build(
     fields: Sequence[Field],
     *,
     latent: int | None = None,
-    architecture: Architecture | None = None,
-    likelihood: str | None = None,
-    likelihood_scale: float | str | None = None,
-    missingness: bool = False,
     corruption: str | None = None,
     level: float | None = None,
+    **look: Unpack[Look],
 ) -> tuple[Autoencoder, Objective]:
     """Minimise :math:`-\\log p(x | z)` with :math:`z = f(c(x))`, c a random corruption."""
-    field, chosen = single(fields), architecture or Architecture()
+    field, chosen = single(fields), look.get("architecture") or Architecture()
     damage = make_corruption(field, corruption or auto_corruption(field), level)
     if field.kind == "columns" and chosen.network is None:
         chosen = replace(chosen, network="filling")
-    model, _ = undercomplete.build(
-        fields,
-        latent=auto_code(field, chosen.network) if latent is None else latent,
-        architecture=chosen,
-        likelihood=likelihood,
-        likelihood_scale=likelihood_scale,
-        missingness=missingness,
-    )
+    look["architecture"] = chosen
+    model, _ = undercomplete.build(fields, latent=auto_code(field, chosen.network) if latent is None else latent, **look)
     return model, Filling(VISIBLE, damage) if field.kind == "columns" else Reconstruction(corruption=damage)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Unpack
 
 from isthmus.bottlenecks import L1, Bottleneck, KLActivity, TopK
 from isthmus.errors import ConfigError
-from isthmus.families.common import Architecture, auto_likelihood, make_likelihood, networks
+from isthmus.families.assembly import Look, assemble
+from isthmus.families.common import Architecture
 from isthmus.fields import Field, single
 from isthmus.models import Autoencoder
 from isthmus.objectives import AuxK, Objective, Reconstruction
@@ -33,13 +35,10 @@ def build(
     fields: Sequence[Field],
     *,
     latent: int | None = None,
-    architecture: Architecture | None = None,
-    likelihood: str | None = None,
-    likelihood_scale: float | str | None = None,
-    missingness: bool = False,
     sparsity: str = "topk",
     activity: float = 0.05,
     weight: float | None = None,
+    **look: Unpack[Look],
 ) -> tuple[Autoencoder, Objective]:
     """Minimise :math:`-\\log p(x | z)` and, by `sparsity`, keep k units, charge their sum, or hold their mean activity.
 
@@ -60,10 +59,8 @@ def build(
         "l1": lambda: L1(width),
         "kl": lambda: KLActivity(width, activity),
     }[sparsity]()
-    name, scale = auto_likelihood(field, variational=False)
-    decoded = make_likelihood(field, likelihood or name, scale if likelihood_scale is None else likelihood_scale, missingness)
-    encoder, decoder = networks(field, width, width, decoded.shape_in, architecture or Architecture(network="linear"))
+    look["architecture"] = look.get("architecture") or Architecture(network="linear")
     objective: Objective = Reconstruction({"l1": charge, "activity": charge})
     if sparsity == "topk":
         objective = objective + AuxK(width, k=min(width, 2 * units(width, activity)))
-    return Autoencoder(encoder, bottleneck, decoder, decoded), objective
+    return assemble(field, bottleneck, None, learned_scale=False, **look), objective

@@ -6,28 +6,18 @@ Hinton and Salakhutdinov, "Reducing the dimensionality of data with neural netwo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Unpack
 
 from isthmus.bottlenecks import Deterministic
-from isthmus.families.common import Architecture, auto_latent, auto_likelihood, make_likelihood, networks
+from isthmus.families.assembly import Look, assemble
+from isthmus.families.common import auto_latent
 from isthmus.fields import Field, single
 from isthmus.models import Autoencoder
 from isthmus.objectives import Objective, Reconstruction
 
 
-def build(
-    fields: Sequence[Field],
-    *,
-    latent: int | None = None,
-    architecture: Architecture | None = None,
-    likelihood: str | None = None,
-    likelihood_scale: float | str | None = None,
-    missingness: bool = False,
-) -> tuple[Autoencoder, Objective]:
+def build(fields: Sequence[Field], *, latent: int | None = None, **look: Unpack[Look]) -> tuple[Autoencoder, Objective]:
     """Minimise :math:`-\\log p(x | z)` with :math:`z = f(x)` narrower than x."""
     field = single(fields)
     width = auto_latent(field) if latent is None else latent
-    bottleneck = Deterministic(width)
-    name, scale = auto_likelihood(field, variational=False)
-    decoded = make_likelihood(field, likelihood or name, scale if likelihood_scale is None else likelihood_scale, missingness)
-    encoder, decoder = networks(field, width, width, decoded.shape_in, architecture or Architecture())
-    return Autoencoder(encoder, bottleneck, decoder, decoded), Reconstruction()
+    return assemble(field, Deterministic(width), None, learned_scale=False, **look), Reconstruction()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
@@ -57,6 +57,14 @@ def activation(name: str) -> Callable[[Tensor], Tensor]:
     if name not in _ACTIVATIONS:
         raise ConfigError(f"unknown activation {name!r}; choose one of {', '.join(activations())}")
     return _ACTIVATIONS[name]
+
+
+def through(layers: Iterable[nn.Module], h: Tensor, activation: Callable[[Tensor], Tensor]) -> Tensor:
+    """Apply layers in order, with the activation between them."""
+    *inner, last = layers
+    for layer in inner:
+        h = activation(layer(h))
+    return last(h)
 
 
 class Network(nn.Module):

@@ -14,7 +14,7 @@ from torch.nn.functional import pad
 
 from isthmus.errors import ConfigError
 from isthmus.fields import Part, row_width
-from isthmus.nn.base import Network, activation, check_widths, fill_uniform, norms
+from isthmus.nn.base import Network, activation, check_widths, fill_uniform, norms, through
 from isthmus.spec import register
 
 
@@ -112,10 +112,7 @@ class FillingEncoder(Network):
         """Map (batch, W + P) to (batch, code)."""
         values, flags = x[:, : self.width], x[:, self.width :]
         h = torch.cat([self._filled(values, flags), flags.expand(self.members, -1, -1)], 2)
-        *inner, last = self.layers
-        for layer in inner:
-            h = self.activation(layer(h))
-        return last(h).transpose(0, 1).reshape(x.shape[0], *self.shape_out)
+        return through(self.layers, h, self.activation).transpose(0, 1).reshape(x.shape[0], *self.shape_out)
 
     def _filled(self, values: Tensor, flags: Tensor) -> Tensor:
         """Return the values with their gaps filled by each member, shape (members, batch, W)."""
@@ -184,10 +181,7 @@ class TeamDecoder(Network):
     def each(self, z: Tensor) -> Tensor:
         """Map (batch, code) to what each member gives, shape (members, batch, \\*shape_out)."""
         h = z.reshape(z.shape[0], self.members, -1).transpose(0, 1)
-        *inner, last = self.layers
-        for layer in inner:
-            h = self.activation(layer(h))
-        return last(h).reshape(self.members, z.shape[0], *self.shape_out)
+        return through(self.layers, h, self.activation).reshape(self.members, z.shape[0], *self.shape_out)
 
     def forward(self, z: Tensor) -> Tensor:
         """Map (batch, code) to (batch, \\*shape_out)."""

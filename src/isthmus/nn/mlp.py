@@ -9,7 +9,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from isthmus.nn.base import Network, activation, check_widths, norms
+from isthmus.nn.base import Network, activation, check_widths, norms, through
 from isthmus.spec import register
 
 
@@ -54,10 +54,7 @@ class MLP(Network):
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, \\*shape_in) to (batch, \\*shape_out)."""
         h = x.flatten(1) if x.ndim > 2 else x
-        *inner, last = self.layers
-        for layer in inner:
-            h = self.activation(layer(h))
-        h = last(h)
+        h = through(self.layers, h, self.activation)
         return h if len(self.shape_out) == 1 else h.view(-1, *self.shape_out)
 
     def gain(self) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from isthmus.errors import ConfigError
-from isthmus.nn.base import activation, check_widths
+from isthmus.nn.base import activation, check_widths, through
 from isthmus.nn.conv import check_picture, sizes
 from isthmus.nn.subpixel import SubpixelEncoder
 from isthmus.spec import register
@@ -140,8 +140,7 @@ class SharedCoder(nn.Module):
 
     def decode(self, z: Tensor, domain: int) -> Tensor:
         """Map codes (batch, code) to pictures of a domain (batch, H, W, C)."""
-        first, last = self.dense
-        h = last(self.activation(first(z))).view(-1, *self.inner).contiguous(memory_format=torch.channels_last)
+        h = through(self.dense, z, self.activation).view(-1, *self.inner).contiguous(memory_format=torch.channels_last)
         return cast("Any", self.branches[domain])(h).permute(0, 2, 3, 1)
 
     @torch.no_grad()

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from isthmus.errors import ConfigError
-from isthmus.nn.base import Network, activation, check_widths, norms
+from isthmus.nn.base import Network, activation, check_widths, norms, through
 from isthmus.nn.conv import check_picture, sizes
 from isthmus.nn.strided import evened
 from isthmus.spec import register
@@ -59,12 +59,6 @@ class _Subpixel(Network):
         self.inner = (self.widths[-1], *self.sides[-1])
         count = check_widths([blocks], "blocks")[0] if blocks else 0
         self.blocks = nn.Sequential(*(Residual(self.inner[0], self.activation) for _ in range(count)))
-
-    def dense(self, h: Tensor, layers: Sequence[nn.Module]) -> Tensor:
-        """Apply dense layers with the activation between them."""
-        for layer in layers[:-1]:
-            h = self.activation(layer(h))
-        return layers[-1](h)
 
 
 @register("network.subpixel_encoder")
@@ -119,7 +113,7 @@ class SubpixelEncoder(_Subpixel):
         h = x.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
         for i, conv in enumerate(self.convs):
             h = conv(evened(self.activation(h) if i else h))
-        return self.dense(self.activation(self.blocks(h)).flatten(1), list(self.layers)).view(-1, *self.shape_out)
+        return through(self.layers, self.activation(self.blocks(h)).flatten(1), self.activation).view(-1, *self.shape_out)
 
     def gain(self) -> Tensor:
         """Norm of the first kernel's weights for each input channel, shape (C,)."""
@@ -174,7 +168,7 @@ class SubpixelDecoder(_Subpixel):
 
     def forward(self, z: Tensor) -> Tensor:
         """Map (batch, \\*shape_in) to (batch, parameters, H, W, C)."""
-        h = self.dense(z.flatten(1), list(self.layers)).view(-1, *self.inner).contiguous(memory_format=torch.channels_last)
+        h = through(self.layers, z.flatten(1), self.activation).view(-1, *self.inner).contiguous(memory_format=torch.channels_last)
         h = self.blocks(h)
         for conv, (height, width) in zip(self.convs, self.sides[-2::-1]):
             h = functional.pixel_shuffle(conv(self.activation(h)), 2)[:, :, :height, :width]

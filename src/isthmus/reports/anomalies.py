@@ -8,9 +8,9 @@ from math import isfinite, log1p
 from pathlib import Path
 
 from isthmus.reports.markup import Markup, counted, join, number, tag, whole
-from isthmus.reports.page import LOGO, document, write_page
-from isthmus.reports.sections import Section, facts
-from isthmus.reports.tables import Row, comparison
+from isthmus.reports.page import document, header, write_page
+from isthmus.reports.sections import Section, facts, remarks, tiles
+from isthmus.reports.tables import Row, comparison, headings, left_out, listing, scrolling
 from isthmus.tasks.detect import Alarm, Found
 from isthmus.tasks.reasons import Cause
 from isthmus.tasks.trial import Trial
@@ -67,10 +67,9 @@ def html(report: AnomalyReport) -> str:
         An HTML document; texts of the data are escaped.
     """
     found = report.found
-    made = [_distributions(found), _alarms(found), _columns(found), _baselines(report.trial), _notes(report.notes)]
-    subtitle = tag("p", report.subtitle, class_="subtitle") if report.subtitle else Markup()
-    header = tag("header", tag("style", STYLE), LOGO, tag("h1", report.title), subtitle, facts(report.facts), _tiles(found))
-    return document(report.title, header, [section for section in made if section])
+    made = [_distributions(found), _alarms(found), _columns(found), _baselines(report.trial), remarks(report.notes)]
+    first = header(report.title, report.subtitle, facts(report.facts), _tiles(found), style=STYLE)
+    return document(report.title, first, [section for section in made if section])
 
 
 def write_html(report: AnomalyReport, path: str | Path) -> Path:
@@ -100,11 +99,7 @@ def _tiles(found: Found) -> Markup:
         ("false alarms to be expected", _expected(found.expected), f"at {found.level}"),
         ("alarm above a score of", number(found.threshold), "all calibration rows taken as one" if isfinite(found.threshold) else ""),
     ]
-    tiles = [
-        tag("div", tag("span", name), tag("strong", value), tag("p", about, class_="muted"), class_="tile")
-        for name, value, about in entries
-    ]
-    return tag("div", *tiles, class_="tiles")
+    return tiles(entries)
 
 
 def _expected(value: float) -> str:
@@ -198,13 +193,12 @@ def _alarms(found: Found) -> Section | None:
     if not found.top:
         return None
     names = ("row", "column", "observed", "expected", "nearest healthy row", "share of the strangeness")
-    head = tag("thead", tag("tr", *(tag("th", name, scope="col") for name in names)))
-    table = tag("table", head, *(_alarm(alarm) for alarm in found.top), class_="alarms")
+    table = tag("table", headings(names), *(_alarm(alarm) for alarm in found.top), class_="alarms")
     many = f"The {len(found.top)} strangest of {found.alarms:,} alarms" if found.alarms > len(found.top) else "All alarms"
     lead = (
         f"{many}, the strangest first; with the columns that made them so, and what these have in the healthy row that is most like them."
     )
-    return Section("alarms", "Alarms", lead, tag("div", table, class_="scroll", role="region", aria_label="Alarms", tabindex=0))
+    return Section("alarms", "Alarms", lead, scrolling(table, "Alarms"))
 
 
 def _alarm(alarm: Alarm) -> Markup:
@@ -229,10 +223,8 @@ def _columns(found: Found) -> Section | None:
     for name, count in list(found.causes.items())[:SHOWN_COLUMNS]:
         bar = tag("span", f"{100 * count / total:.0f} %", class_="bar", style=f"--share:{100 * count / most:.0f}%")
         rows.append(tag("tr", tag("th", name, scope="row"), tag("td", whole(count)), tag("td", bar)))
-    head = tag("thead", tag("tr", *(tag("th", text, scope="col") for text in ("column", "alarms", "share"))))
-    table = tag("div", tag("table", head, tag("tbody", *rows)), class_="scroll", role="region", aria_label="Columns", tabindex=0)
-    left = len(found.causes) - SHOWN_COLUMNS
-    more = tag("p", f"Not shown: {counted(left, 'further column')}.", class_="muted") if left > 0 else Markup()
+    table = listing(("column", "alarms", "share"), rows, "Columns")
+    more = left_out(len(found.causes) - SHOWN_COLUMNS, "further column", "further columns")
     return Section("columns", "Columns", "How many alarms each column is the first cause of.", table + more)
 
 
@@ -249,9 +241,3 @@ def _figures(name: str, trial: Trial) -> dict[str, float]:
     found = trial.results[name]
     shown = {"AUROC": found.auroc, "average precision": found.average_precision, f"detected at alpha {trial.alpha:g}": found.detected}
     return {**shown, **({f"AUROC, {kind}": value for kind, value in found.kinds.items()} if trial.made else {})}
-
-
-def _notes(notes: Sequence[str]) -> Section | None:
-    if not notes:
-        return None
-    return Section("notes", "Notes", "", tag("ul", *(tag("li", note) for note in notes), class_="notes"))

@@ -12,7 +12,7 @@ from PIL import Image
 from isthmus.reports import bars, pictures
 from isthmus.reports.markup import Markup, cell, counted, join, number, tag
 from isthmus.reports.sections import Models, Section, strip, strips
-from isthmus.reports.tables import scrolling
+from isthmus.reports.tables import listing, scrolling
 from isthmus.tasks.evidence import RANKS, Array, Evidence, Ranked, ReportData, Usage
 
 _COUNTED = (
@@ -32,9 +32,8 @@ def data(found: ReportData, _models: Models) -> Section | None:
 
 def _table(rows: Sequence[dict[str, object]], about: str) -> Markup:
     names = [name for name in dict.fromkeys(name for row in rows for name in row) if any(row.get(name) not in (None, "") for row in rows)]
-    head = tag("thead", tag("tr", *(tag("th", name, scope="col") for name in names)))
     lines = [tag("tr", tag("th", row.get(names[0]), scope="row"), *(tag("td", _cell(row.get(name))) for name in names[1:])) for row in rows]
-    return scrolling(tag("table", head, tag("tbody", *lines), class_="schema"), about)
+    return listing(names, lines, about, "schema")
 
 
 def _cell(value: object) -> str:
@@ -191,7 +190,6 @@ def differences(found: ReportData, _models: Models) -> Section | None:
     if not found.differences:
         return None
     names = ("", "measure", "mean difference", "95 % interval", "spread of the rows", "better in", "")
-    head = tag("thead", tag("tr", *(tag("th", name, scope="col") for name in names)))
     lines = [
         tag(
             "tr",
@@ -207,8 +205,7 @@ def differences(found: ReportData, _models: Models) -> Section | None:
     ]
     lead = f"Each row's figure of one model less the same row's figure of the other, over {counted(found.differences[0].rows, 'row')}."
     notes = join(tag("p", note, class_="muted") for note in found.notes)
-    table = scrolling(tag("table", head, tag("tbody", *lines)), "Paired differences")
-    return Section("differences", "Row by row", lead, table + notes)
+    return Section("differences", "Row by row", lead, listing(names, lines, "Paired differences") + notes)
 
 
 def made(found: ReportData, _models: Models) -> Section | None:

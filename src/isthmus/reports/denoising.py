@@ -10,9 +10,10 @@ import numpy as np
 from PIL import Image
 
 from isthmus.reports.markup import DASH, Markup, join, number, tag
-from isthmus.reports.page import LOGO, document, write_page
+from isthmus.reports.page import document, header, write_page
 from isthmus.reports.pictures import PIXELATED_UP_TO, data_uri, to_bytes
-from isthmus.reports.sections import Section, facts
+from isthmus.reports.sections import Section, facts, remarks, tiles
+from isthmus.reports.tables import listing, mark
 from isthmus.tasks.evidence import Array
 from isthmus.tasks.pictures.denoise_table import Case, Figures, Judgement
 
@@ -60,10 +61,9 @@ def html(report: DenoisingReport) -> str:
     str
         An HTML document; texts of the data are escaped.
     """
-    made = [_figures(report.judgement), _pictures(report.judgement), _notes(report.notes)]
-    subtitle = tag("p", report.subtitle, class_="subtitle") if report.subtitle else Markup()
-    header = tag("header", tag("style", STYLE), LOGO, tag("h1", report.title), subtitle, facts(report.facts), _tiles(report.judgement))
-    return document(report.title, header, [section for section in made if section])
+    made = [_figures(report.judgement), _pictures(report.judgement), remarks(report.notes)]
+    first = header(report.title, report.subtitle, facts(report.facts), _tiles(report.judgement), style=STYLE)
+    return document(report.title, first, [section for section in made if section])
 
 
 def write_html(report: DenoisingReport, path: str | Path) -> Path:
@@ -96,21 +96,15 @@ def _tiles(found: Judgement) -> Markup:
     if others:
         best = max(others, key=lambda row: row.psnr)
         entries.append((f"gain over {best.method}", f"{network.psnr - best.psnr:+.2f} dB".replace("-", "\N{MINUS SIGN}"), ""))
-    tiles = [
-        tag("div", tag("span", name), tag("strong", value), tag("p", about, class_="muted"), class_="tile")
-        for name, value, about in entries
-    ]
-    return tag("div", *tiles, class_="tiles")
+    return tiles(entries)
 
 
 def _figures(found: Judgement) -> Section:
     lead = "Means over the pictures. PSNR in decibels: 3 more halve the squared error. SSIM: 1 for a picture equal to the clean one."
     names = ("", "PSNR in dB \N{UPWARDS ARROW}", "SSIM \N{UPWARDS ARROW}", "seconds")
-    head = tag("thead", tag("tr", *(tag("th", name, scope="col") for name in names)))
     best = {name: max(getattr(row, name) for row in found.figures) for name in ("psnr", "ssim")}
-    body = tag("tbody", *(_row(row, best, i > 0) for i, row in enumerate(found.figures)))
-    table = tag("table", head, body, class_="figures")
-    return Section("figures", "Figures", lead, tag("div", table, class_="scroll", role="region", aria_label="Figures", tabindex=0))
+    lines = [_row(row, best, i > 0) for i, row in enumerate(found.figures)]
+    return Section("figures", "Figures", lead, listing(names, lines, "Figures", "figures"))
 
 
 def _row(row: Figures, best: dict[str, float], baseline: bool) -> Markup:
@@ -120,8 +114,7 @@ def _row(row: Figures, best: dict[str, float], baseline: bool) -> Markup:
 
 
 def _cell(value: float, digits: int, is_best: bool) -> Markup:
-    shown = DASH if math.isnan(value) else f"{value:.{digits}f}"
-    return tag("td", tag("b", shown, title="best of the column"), class_="best") if is_best else tag("td", shown)
+    return mark(DASH if math.isnan(value) else f"{value:.{digits}f}", is_best)
 
 
 def _pictures(found: Judgement) -> Section:
@@ -181,7 +174,3 @@ def liveliest(picture: Array) -> tuple[slice, slice]:
     starts = [range(0, max(1, length - part + 1), max(1, part // 2)) for length, part in zip(grey.shape, (height, width))]
     _, top, left = max((float(change[y : y + height, x : x + width].sum()), y, x) for y in starts[0] for x in starts[1])
     return slice(top, top + height), slice(left, left + width)
-
-
-def _notes(notes: list[str]) -> Section | None:
-    return Section("notes", "Notes", "", tag("ul", *(tag("li", note) for note in notes), class_="notes")) if notes else None

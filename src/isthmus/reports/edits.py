@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from isthmus.reports.markup import Markup, join, number, tag
-from isthmus.reports.page import LOGO, document, write_page
+from isthmus.reports.markup import join, number, tag
+from isthmus.reports.page import document, header, write_page
 from isthmus.reports.pictures import grid
 from isthmus.reports.sections import Section, facts
 from isthmus.tasks.evidence import Array
@@ -61,9 +61,8 @@ def html(report: EditReport) -> str:
     >>> html(EditReport("Smiles", "", {}, edits))[:15]
     '<!doctype html>'
     """
-    subtitle = tag("p", report.subtitle, class_="subtitle") if report.subtitle else Markup()
-    header = tag("header", LOGO, tag("h1", report.title), subtitle, facts(report.facts))
-    return document(report.title, header, [_strips(report), _changes(report.edits), *_units(report)])
+    first = header(report.title, report.subtitle, facts(report.facts))
+    return document(report.title, first, [_strips(report), _changes(report.edits), *_units(report)])
 
 
 def write_html(report: EditReport, path: str | Path) -> Path:

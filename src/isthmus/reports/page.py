@@ -47,9 +47,14 @@ def _head(title: str) -> Markup:
 
 
 def _header(data: ReportData, models: sections.Models) -> Markup:
-    subtitle = tag("p", data.subtitle, class_="subtitle") if data.subtitle else Markup()
     known = sections.facts(data.data) if data.data else Markup()
-    return tag("header", LOGO, tag("h1", data.title), subtitle, known, sections.headlines(data, models))
+    return header(data.title, data.subtitle, known, sections.headlines(data, models))
+
+
+def header(title: str, subtitle: str, *more: Markup, style: Markup | None = None) -> Markup:
+    """Write a page's header: logo, title and subtitle, then facts, tiles and the like; first the styles that this page alone has."""
+    own = tag("style", style) if style else Markup()
+    return tag("header", own, LOGO, tag("h1", title), tag("p", subtitle, class_="subtitle") if subtitle else Markup(), *more)
 
 
 def html(data: ReportData) -> str:

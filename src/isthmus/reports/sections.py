@@ -93,12 +93,27 @@ def facts(entries: dict[str, str], class_: str = "facts") -> Markup:
     return tag("dl", *(tag("div", tag("dt", key), tag("dd", value)) for key, value in entries.items()), class_=class_)
 
 
+def tiles(entries: Iterable[tuple[str, str, str]]) -> Markup:
+    """Write figures in large type: for each its name, the figure and a word on it."""
+    each = (
+        tag("div", tag("span", name), tag("strong", value), tag("p", about, class_="muted"), class_="tile")
+        for name, value, about in entries
+    )
+    return tag("div", *each, class_="tiles")
+
+
+def remarks(notes: Iterable[str]) -> Section | None:
+    """List what is to be known, if there is anything."""
+    lines = [tag("li", note) for note in notes]
+    return Section("notes", "Notes", "", tag("ul", *lines, class_="notes")) if lines else None
+
+
 def headlines(data: ReportData, models: Models) -> Markup:
     """Say the best figure of up to four columns in large type, beside the best baseline."""
     rows = rows_of(data, models)
     names = [name for name in tables.metric_names(rows) if tables.direction(name) and "second" not in name]
-    tiles = [tile for name in names if (tile := _tile(name, rows, alone=len(models) == 1))]
-    return tag("div", *tiles[:4], class_="tiles") if tiles else Markup()
+    found = [tile for name in names if (tile := _tile(name, rows, alone=len(models) == 1))]
+    return tag("div", *found[:4], class_="tiles") if found else Markup()
 
 
 def _winner(metric: str, rows: Iterable[tables.Row]) -> tables.Row | None:

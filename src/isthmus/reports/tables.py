@@ -89,7 +89,8 @@ def _head(names: list[str]) -> Markup:
     return tag("thead", tag("tr", tag("th", "", scope="col"), join(cells)))
 
 
-def _mark(shown: str, is_best: bool) -> Markup:
+def mark(shown: str, is_best: bool) -> Markup:
+    """Write a cell, and mark it if it is the best of its column."""
     return tag("td", tag("b", shown, title="best of the column"), class_="best") if is_best else tag("td", shown)
 
 
@@ -114,7 +115,7 @@ def comparison(rows: list[Row]) -> Markup:
     marked = {name: best(name, rows) for name in names}
     body: list[Markup] = []
     for index, row in enumerate(rows):
-        cells = [_mark(shown[name][index], index in marked[name]) for name in names]
+        cells = [mark(shown[name][index], index in marked[name]) for name in names]
         body.append(tag("tr", tag("th", row.name, scope="row"), *cells, class_="baseline" if row.baseline else None))
     return scrolling(tag("table", _head(names), tag("tbody", *body), class_="figures"), "Comparison")
 
@@ -122,6 +123,16 @@ def comparison(rows: list[Row]) -> Markup:
 def scrolling(table: Markup, label: str) -> Markup:
     """Let a wide table scroll by itself."""
     return tag("div", table, class_="scroll", role="region", aria_label=label, tabindex=0)
+
+
+def headings(names: Iterable[str]) -> Markup:
+    """Write the first line of a table."""
+    return tag("thead", tag("tr", *(tag("th", name, scope="col") for name in names)))
+
+
+def listing(names: Iterable[str], lines: Iterable[Markup], label: str, class_: str | None = None) -> Markup:
+    """Write a table with a heading for each column, which scrolls by itself."""
+    return scrolling(tag("table", headings(names), tag("tbody", *lines), class_=class_), label)
 
 
 def side_by_side(entries: dict[str, dict[str, str]]) -> Markup:
@@ -136,7 +147,7 @@ def side_by_side(entries: dict[str, dict[str, str]]) -> Markup:
     -------
     Markup
     """
-    head = tag("thead", tag("tr", tag("th", "", scope="col"), *(tag("th", name, scope="col") for name in entries)))
+    head = headings(["", *entries])
     keys = dict.fromkeys(key for known in entries.values() for key in known)
     rows = [tag("tr", tag("th", key, scope="row"), *(tag("td", known.get(key, DASH)) for known in entries.values())) for key in keys]
     body = tag("tbody", *rows)
@@ -182,10 +193,11 @@ def column_errors(models: dict[str, Evidence]) -> Markup:
         pairs = [columns.get(title, missing) for columns in known.values()]
         rows.append(tag("tr", tag("th", title, scope="row"), join(_bar(share) + tag("td", number(error)) for error, share in pairs)))
     table = scrolling(tag("table", _column_head(list(models)), tag("tbody", *rows)), "Error of each column")
-    return table + _left_out(len(order) - SHOWN_ROWS, "column that is rebuilt better", "columns that are rebuilt better")
+    return table + left_out(len(order) - SHOWN_ROWS, "column that is rebuilt better", "columns that are rebuilt better")
 
 
-def _left_out(many: int, one: str, several: str) -> Markup:
+def left_out(many: int, one: str, several: str) -> Markup:
+    """Say how many more there are than are shown, if any."""
     return tag("p", f"Not shown: {counted(many, one, several)}.", class_="muted") if many > 0 else Markup()
 
 
@@ -202,8 +214,7 @@ def sampled_rows(model: Evidence) -> Markup:
     Markup
     """
     names, values = model.sample_rows or (list[str](), np.empty((0, 0)))
-    head = tag("thead", tag("tr", *(tag("th", name, scope="col") for name in names[:SHOWN_COLUMNS])))
     listed: list[list[object]] = values[:SHOWN_SAMPLES, :SHOWN_COLUMNS].tolist()
-    body = tag("tbody", *(tag("tr", *(tag("td", cell(value)) for value in row)) for row in listed))
-    table = scrolling(tag("table", head, body, class_="plain"), "Sampled rows")
-    return table + _left_out(len(names) - SHOWN_COLUMNS, "further column", "further columns")
+    lines = [tag("tr", *(tag("td", cell(value)) for value in row)) for row in listed]
+    table = listing(names[:SHOWN_COLUMNS], lines, "Sampled rows", "plain")
+    return table + left_out(len(names) - SHOWN_COLUMNS, "further column", "further columns")

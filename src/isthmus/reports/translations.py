@@ -14,7 +14,7 @@ from isthmus.artifact.restorer import white
 from isthmus.artifact.translation import Translation
 from isthmus.reports import pictures
 from isthmus.reports.markup import Markup, number, tag
-from isthmus.reports.page import LOGO, document, write_page
+from isthmus.reports.page import document, header, write_page
 from isthmus.reports.sections import Section, facts
 from isthmus.reports.tables import Row, comparison
 from isthmus.tasks.pictures.translate_files import Answer
@@ -49,15 +49,15 @@ def html(model: Translation, name: str, answers: Sequence[Answer], total: int) -
     known = {"pictures": f"{total:,}", "way": model.way, **{key: str(value) for key, value in model.facts.items() if key != "stopped"}}
     seconds = model.history[-1].get("seconds") if len(model.history) else None
     known |= {"seconds of training": number(seconds)} if seconds else {}
-    header = tag("header", tag("style", STYLE), LOGO, tag("h1", f"Translations of {name}"), facts(known))
+    title = f"Translations of {name}"
     if any(answer.wanted is not None for answer in answers):
         order = sorted(answers, key=lambda answer: answer.psnr)
         middle = max(0, len(order) // 2 - EACH // 2)
         parts = {"Best": order[::-1][:EACH], "Median": order[middle : middle + EACH], "Worst": order[:EACH]}
-        found = [_table(answers), *(_section(title, part, model) for title, part in parts.items())]
+        found = [_table(answers), *(_section(heading, part, model) for heading, part in parts.items())]
     else:
         found = [_section("Pictures", answers[:SHOWN], model)]
-    return document(f"Translations of {name}", header, found)
+    return document(title, header(title, "", facts(known), style=STYLE), found)
 
 
 def write_html(path: Path, model: Translation, name: str, answers: Sequence[Answer], total: int) -> Path:

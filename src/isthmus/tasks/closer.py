@@ -66,8 +66,9 @@ def look(evidence: Evidence, artifact: Artifact, source: Source, positions: Arra
 def row_errors(artifact: Artifact, source: Source, rebuilt: Array | None = None) -> Array:
     """Return how far each row is from what comes back of it, in a measure that is the same for every model of the same data.
 
-    Of pictures of whole numbers the mean squared difference, white being 1; of other rows the mean over the columns (or pixels) of the
-    squared difference over the variance among these rows, and of categories and booleans the share that is wrong.
+    Of pictures the mean squared difference, white being 1, or the brightest value of these rows where pictures of fractions go beyond
+    1; of tables the mean over the columns of the squared difference over the variance among these rows, and of categories and
+    booleans the share that is wrong.
 
     Parameters
     ----------
@@ -82,8 +83,8 @@ def row_errors(artifact: Artifact, source: Source, rebuilt: Array | None = None)
     """
     made = coding.reconstruct(artifact, source) if rebuilt is None else rebuilt
     truth = np.asarray(artifact.schema.align(source))
-    if artifact.schema.dtype in ("uint8", "uint16") and artifact.schema.kind == "pictures":
-        white = np.iinfo(artifact.schema.dtype).max
+    if artifact.schema.kind == "pictures":
+        white = np.iinfo(truth.dtype).max if artifact.schema.dtype in ("uint8", "uint16") else max(1.0, float(truth.max(initial=0.0)))
         parts = [slice(start, start + BLOCK) for start in range(0, len(truth), BLOCK)]
         means = [np.square((made[part].astype(np.float64) - truth[part]) / white).reshape(len(truth[part]), -1).mean(1) for part in parts]
         return np.concatenate(means)

@@ -290,11 +290,22 @@ def fit(
         told(ready)
     parts = {"train": ready.training, "held": ready.held_out}
     rows = {name: _rows(artifact, ready, source.take(index)) for name, index in parts.items() if len(index)}
+    return completed(artifact, rows, partial(_train, artifact, ready, rows, callbacks, checkpoint, resume, engine), met)
+
+
+def completed(artifact: Artifact, rows: dict[str, Tensor], run: Callable[[], Result], met: Meeting | None) -> Artifact:
+    """Let a model begin from the rows "train" and, where there are some, "held", show it, run its training, and give it a density.
+
+    Raises
+    ------
+    TrainingError
+        If training diverges.
+    """
     begin(artifact, rows)
+    shown = rows.get("held", rows["train"])
     if met:
-        met(artifact, rows.get("held", rows["train"]))
-    train = partial(_train, artifact, ready, rows, callbacks, checkpoint, resume, engine)
-    fitted = trained(artifact, rows.get("held", rows["train"]), train)
+        met(artifact, shown)
+    fitted = trained(artifact, shown, run)
     beside = artifact.condition and artifact.model.prior is not None  # which draws for a condition
     return fitted if beside else with_density(fitted, rows["train"], rows.get("held"))
 

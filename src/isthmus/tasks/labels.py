@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,14 +43,8 @@ def read_labels(path: str | Path, key: str | None = None, rows: int | None = Non
     """
     path = Path(path).expanduser()
     readers = {".npy": _npy, ".npz": _npz, ".parquet": _parquet, ".pq": _parquet}
-    try:
+    with _reading(path):
         found = readers[path.suffix.lower()](path, key) if path.suffix.lower() in readers else _text(path, key, rows)
-    except DataError:
-        raise
-    except FileNotFoundError as error:
-        raise DataError(f"there is no file {path} with labels. Check the path") from error
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"cannot read labels from {path}: {error}") from error
     return _checked(found, path, rows)
 
 
@@ -73,8 +69,15 @@ def read_columns(path: str | Path, rows: int | None = None) -> dict[str, Array]:
     """
     path = Path(path).expanduser()
     readers = {".npy": _npy_columns, ".npz": _npz_columns, ".parquet": _parquet_columns, ".pq": _parquet_columns}
-    try:
+    with _reading(path):
         return readers[path.suffix.lower()](path) if path.suffix.lower() in readers else _text_columns(path, rows)
+
+
+@contextmanager
+def _reading(path: Path) -> Generator[None]:
+    """Say which file of labels it is that is not there or cannot be read."""
+    try:
+        yield
     except DataError:
         raise
     except FileNotFoundError as error:

@@ -17,18 +17,16 @@ from isthmus.data.checks import GapsError
 from isthmus.errors import ConfigError, DataError
 from isthmus.tasks.choices import check
 from isthmus.tasks.config import Config
-from isthmus.tasks.density import with_density
 from isthmus.tasks.fit import (
     MEASURED,
     Meeting,
     Plan,
-    begin,
+    completed,
     hold_out,
     refuse_single,
     settle,
     solved,
     start,
-    trained,
     training_config,
     usual_share,
 )
@@ -112,13 +110,8 @@ def fit(
         told(ready)
     held, some = (torch.from_numpy(ready.preprocessor.transform(part)) for part in (found.held_out, found.some))  # pyright: ignore[reportUnknownMemberType]
     rows = {"train": some, **({"held": held} if len(held) else {})}
-    begin(artifact, rows)
-    if met:
-        met(artifact, rows.get("held", some))
     if ready.config.solver == "closed":
-        return with_density(
-            trained(artifact, rows.get("held", some), partial(_closed, artifact, found, ready, rows)), some, rows.get("held")
-        )
+        return completed(artifact, rows, partial(_closed, artifact, found, ready, rows), met)
     run = partial(
         train,
         artifact.model,
@@ -131,7 +124,7 @@ def fit(
         resume=resume,
         engine=engine,
     )
-    return with_density(trained(artifact, rows.get("held", some), run), some, rows.get("held"))
+    return completed(artifact, rows, run, met)
 
 
 def known(dataset: Dataset, schema: Schema | None) -> tuple[Dataset, Schema]:
