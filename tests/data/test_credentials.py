@@ -39,6 +39,8 @@ def test_every_format_is_signed_and_still_a_picture(tmp_path, pixels, signer, ce
     assert found.provenance == MADE
     assert read_credentials(path, certificates / "root.pem").state == "trusted"
     assert read_credentials(path, certificates / "stranger.pem").state == "valid"
+    with pytest.raises(DataError, match="holds no certificate"):
+        read_credentials(path, certificates / "key.pem")
     assert read_provenance(path) == MADE, "XMP stays"
     with Image.open(path) as ours, Image.open(plain) as other:
         np.testing.assert_array_equal(np.asarray(ours), np.asarray(other))

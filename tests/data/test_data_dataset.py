@@ -71,6 +71,15 @@ def test_a_folder_is_one_table(folder, cancer):
     assert dataset.notes == ["the rows lie in 3 files"]
 
 
+def test_other_files_of_a_folder_are_told(folder, cancer):
+    cancer.to_csv(folder / "more.csv")
+    assert "left 1 other files in the folder alone" in open_dataset(folder, ids="name").notes
+    for path in (*folder.glob("part-*"),):
+        path.unlink()
+    with pytest.raises(DataError, match=r"no pictures.*Text tables such as more\.csv are read one by one"):
+        open_dataset(folder)
+
+
 def test_pieces_are_consecutive_and_may_be_entered_anywhere(folder, cancer):
     dataset = open_dataset(folder, drop="name")
     ends = np.cumsum(dataset.pieces)
@@ -320,8 +329,9 @@ def test_cut_files_are_named_at_once(tmp_path, cancer, kind, keep):
     for i in range(3):
         WRITERS[kind](as_table(cancer), tmp_path / f"part-{i}")
     cut(next(tmp_path.glob("part-1.*")), keep)
-    with pytest.raises(DataError, match=r"part-1\.\w+ cannot be read as (Parquet|Arrow).*cut off; write or fetch it again"):
+    with pytest.raises(DataError, match=r"part-1\.\w+ cannot be read as (Parquet|Arrow).*cut off; write or fetch it again") as found:
         open_dataset(tmp_path)
+    assert ".. " not in str(found.value)
 
 
 @pytest.mark.parametrize("kind", ["parquet", "lz4"])

@@ -115,7 +115,7 @@ def test_nameless_columns_get_a_name(tmp_path, iris):
     iris.to_csv(tmp_path / "a.csv")
     source = read(tmp_path / "a.csv")
     assert source.columns[0] == "c0"
-    assert any("without a name" in note for note in source.notes)
+    assert any("without a name" in note and "--drop c0" in note for note in source.notes)
 
 
 @pytest.mark.parametrize(

@@ -157,6 +157,11 @@ def test_mixed_columns_are_named(texts, told):
     assert kinds_of(Schema.infer(source, {"d": "category"})) == {"d": "category"}
 
 
+def test_a_category_of_several_lines_is_described_in_one():
+    frame = pd.DataFrame({"note": ["first\nsecond", "x"] * 20, "size": np.arange(40) / 3})
+    assert len(Schema.infer(from_any(frame)).describe().splitlines()) == 3
+
+
 def test_kinds_that_are_given(people):
     source = from_any(people[["year", "smoker", "town", "height", "visits"]])
     given = {"year": "category", "smoker": "boolean", "height": "heavy", "visits": "number", "town": "identifier"}

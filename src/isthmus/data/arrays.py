@@ -246,7 +246,7 @@ def broken_array(name: str, error: Exception) -> DataError:
         return DataError(
             f"{name} holds Python objects, which are not opened because that could run code. Save the data as an array of numbers"
         )
-    return DataError(f"{name} cannot be read as a NumPy file: {str(error)[:200]}. It may be cut off; write or fetch it again")
+    return DataError(f"{name} cannot be read as a NumPy file: {str(error)[:200].rstrip('. ')}. It may be cut off; write or fetch it again")
 
 
 def chosen(array: Array, name: str, options: ReadOptions, notes: list[str], gaps: bool = False) -> Source:

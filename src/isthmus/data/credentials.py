@@ -218,7 +218,7 @@ def read_credentials(path: str | os.PathLike[str], anchors: str | os.PathLike[st
     False
     """
     c2pa = _c2pa("reading Content Credentials")
-    trust = {} if anchors is None else {"trust": {"trust_anchors": _text(anchors, "trust file").decode()}}
+    trust = {} if anchors is None else {"trust": {"trust_anchors": _roots(anchors)}}
     settings = c2pa.Settings.from_dict({"verify": {"verify_trust": anchors is not None, "remote_manifest_fetch": False}, **trust})
     try:
         with c2pa.Context(settings) as context, c2pa.Reader(str(Path(path).expanduser()), context=context) as reader:
@@ -243,6 +243,13 @@ def _text(path: str | os.PathLike[str], what: str) -> bytes:
     if b"-----BEGIN " not in content or b"\0" in content:
         raise DataError(f"the {what} {path} is no PEM file (-----BEGIN ...). Convert it, such as with openssl")
     return content
+
+
+def _roots(path: str | os.PathLike[str]) -> str:
+    content = _text(path, "trust file")
+    if b"-----BEGIN CERTIFICATE-----" not in content:
+        raise DataError(f"the trust file {path} holds no certificate (-----BEGIN CERTIFICATE-----). Give those of the roots to trust")
+    return content.decode()
 
 
 def _algorithm(key: bytes, path: str | os.PathLike[str]) -> str:

@@ -87,7 +87,7 @@ def open_dataset(
 def _opened(path: Path, options: ReadOptions, ids: str | None) -> Dataset:
     if not path.exists():
         raise DataError(f"there is no file or folder {path}. Check the path")
-    files = _tables_in(path) if path.is_dir() else [path]
+    files, others = _tables_in(path) if path.is_dir() else ([path], 0)
     endings = {".parquet" if file.suffix.lower() in PARQUET else ".arrow" for file in files}
     if len(endings) > 1:
         raise DataError(f"{path}: holds both Parquet and Arrow files. Give a folder with one kind of them")
@@ -101,14 +101,18 @@ def _opened(path: Path, options: ReadOptions, ids: str | None) -> Dataset:
             f"{path.name} cannot be streamed: that is built for {', '.join((*PARQUET, *ARROW))} and .npy files and folders of pictures. "
             "Convert it to Parquet, or read it into memory with isthmus.read"
         )
-    return _tables(path, files, endings == {".parquet"}, options, ids)
+    found = _tables(path, files, endings == {".parquet"}, options, ids)
+    if others:
+        found.notes.append(f"left {others} other files in the folder alone")
+    return found
 
 
-def _tables_in(folder: Path) -> list[Path]:
-    """Return the Parquet and Arrow files below a folder; names that begin with a dot or an underscore are no data."""
-    found = [file for file in folder.rglob("*") if file.suffix.lower() in (*PARQUET, *ARROW) and file.is_file()]
+def _tables_in(folder: Path) -> tuple[list[Path], int]:
+    """Return the Parquet and Arrow files below a folder, and how many others; names that begin with a dot or an underscore are no data."""
+    found = [file for file in folder.rglob("*") if file.is_file()]
     plain = [file for file in found if not any(part[0] in "._" for part in file.relative_to(folder).parts)]
-    return sorted(plain, key=lambda file: file.relative_to(folder).as_posix())
+    tables = [file for file in plain if file.suffix.lower() in (*PARQUET, *ARROW)]
+    return sorted(tables, key=lambda file: file.relative_to(folder).as_posix()), len(plain) - len(tables)
 
 
 def _tables(path: Path, files: Sequence[Path], parquet: bool, options: ReadOptions, ids: str | None) -> Dataset:

@@ -200,9 +200,8 @@ class TableDataset(Dataset):
             return error
         if isinstance(error, (FileNotFoundError, PermissionError)):
             return gone(file.path, error)
-        return DataError(
-            f"{file.label} cannot be read as {self.format}: {str(error)[:300]}. The file may be cut off; write or fetch it again"
-        )
+        told = str(error)[:300].rstrip(". ")
+        return DataError(f"{file.label} cannot be read as {self.format}: {told}. The file may be cut off; write or fetch it again")
 
     def _choose(self, options: ReadOptions) -> list[str]:
         """Return the columns to read, after a look at every file's."""

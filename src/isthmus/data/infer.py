@@ -224,7 +224,7 @@ def _two_formats(facts: Facts, unsure: str, other: str, name: str) -> DataError:
 
 def _category(facts: Facts) -> Column:
     ordered = sorted(facts.texts, key=lambda text: (-facts.texts[text][0], text))
-    told = ", ".join(ordered[:4]) + (" ..." if len(ordered) > 4 else "")
+    told = ", ".join(text.replace("\n", "\\n") for text in ordered[:4]) + (" ..." if len(ordered) > 4 else "")
     return Column(
         facts.name,
         "category",

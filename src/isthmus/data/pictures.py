@@ -66,7 +66,9 @@ def find_pictures(path: Path) -> tuple[list[Path], list[str], list[str]]:
     )
     files = [f for f in found if f.suffix.lower() in PICTURE_ENDINGS]
     if not files:
-        raise DataError(f"{path}: no pictures in this folder. Give one with files that end in {', '.join(PICTURE_ENDINGS)}")
+        text = [f.name for f in found if f.suffix.lower() in (".csv", ".tsv", ".txt")]
+        tables = f". Text tables such as {text[0]} are read one by one; a folder of tables is one of Parquet or Arrow files" if text else ""
+        raise DataError(f"{path}: no pictures in this folder. Give one with files that end in {', '.join(PICTURE_ENDINGS)}{tables}")
     notes = [f"left {len(found) - len(files)} other files in the folder alone"] if len(found) > len(files) else []
     return files, [f.relative_to(path).as_posix() for f in files], notes
 

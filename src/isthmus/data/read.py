@@ -101,5 +101,6 @@ def _reader(path: Path) -> _Reader:
         raise DataError(f"there is no file or folder {path}. Check the path")
     if path.suffix.lower() not in _READERS:
         ending = f"the ending {path.suffix!r}" if path.suffix else "no ending"
-        raise DataError(f"{path.name} has {ending}, which is unknown. Known are {', '.join(_READERS)}, and a folder of pictures")
+        logs = ". The lines of a log go to `isthmus detect --logs`" if path.suffix.lower() in (".log", ".gz") else ""
+        raise DataError(f"{path.name} has {ending}, which is unknown. Known are {', '.join(_READERS)}, and a folder of pictures{logs}")
     return _READERS[path.suffix.lower()]

@@ -10,7 +10,7 @@ from io import StringIO
 from itertools import islice
 from pathlib import Path
 
-from isthmus.data.checks import listing
+from isthmus.data.checks import drop_mend, listing
 from isthmus.errors import DataError
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -147,7 +147,6 @@ def _names(first: Sequence[str], header: bool, notes: list[str]) -> tuple[str, .
     names = [cell.strip() for cell in first]
     nameless = [f"c{j}" for j, cell in enumerate(names) if not cell]
     if nameless:
-        notes.append(
-            f"columns without a name in the header are called {listing(nameless)}; if one only counts the rows, leave it out with drop"
-        )
+        mend = f"if one only counts the rows, leave it out with {drop_mend(nameless[:1])}"
+        notes.append(f"columns without a name in the header are called {listing(nameless)}; {mend}")
     return tuple(cell or f"c{j}" for j, cell in enumerate(names))

@@ -110,7 +110,7 @@ def read_parquet(path: Path, options: ReadOptions) -> Source:
         raise
     except (ValueError, OSError, NotImplementedError) as error:
         raise DataError(
-            f"{path.name} cannot be read as Parquet: {str(error)[:300]}. The file may be cut off; write or fetch it again"
+            f"{path.name} cannot be read as Parquet: {str(error)[:300].rstrip('. ')}. The file may be cut off; write or fetch it again"
         ) from error
     columns = [table.column(names[j]) for j in chosen]
     return _finish(columns, [names[j] for j in chosen], len(names) + hidden, path.name, options, notes)
