@@ -46,6 +46,15 @@ def test_each_says_what_it_is(good, saved, kind, told):
         assert part in found
 
 
+def test_steps_that_nobody_counts_are_left_out(good, saved, tmp_path):
+    pictures = np.random.default_rng(0).random((4, 16, 16))
+    Denoiser(noise="gaussian", level=0.1, seconds=0.01, widths=(4,)).fit(pictures).save(tmp_path / "quick")
+    told = good("info", "quick")
+    assert "seconds" in told
+    assert str(1 << 40) not in told
+    assert "steps" in good("info", saved / "denoiser").split("Settings")[1]
+
+
 def test_the_curve_of_the_training(good, refused, saved, tmp_path):
     good("info", saved / "denoiser", "--history", "curve.csv")
     assert (tmp_path / "curve.csv").read_text().startswith("step")

@@ -6,6 +6,7 @@ import errno
 import struct
 import sys
 import zlib
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ import pytest
 from PIL import Image
 
 from isthmus.artifact.restorer import Restorer
-from isthmus.data import read, read_provenance
+from isthmus.data import Provenance, read, read_provenance, write
+from isthmus.data.provenance import TRAINED
 
 QUICK = ("--steps", 30, "--widths", 8, "--device", "cpu")
 
@@ -74,7 +76,7 @@ def test_clean_pictures_and_noise_a_table_a_report_and_files(place, good, tmp_pa
     assert Restorer.load(tmp_path / "model").facts["learned from"] == "clean pictures and noise"
     page = (tmp_path / "r.html").read_text()
     assert page.count("<figure") == 15
-    assert "gaussian 25/255" in page
+    assert "gaussian 0.0980392, clipped" in page
     assert ": best" in page
     assert ": worst" in page
 
@@ -158,6 +160,22 @@ def test_the_noise_of_noisy_pictures_is_recognised(good, tmp_path) -> None:
     assert Restorer.load(tmp_path / "other").facts["learned from"] == "noisy pictures alone"
 
 
+def test_ctrl_c_while_a_folder_is_worked_on_says_how_far_it_came(place, call, good, tmp_path, monkeypatch) -> None:
+    good("denoise", "--clean", place / "clean", "--noise", "speckle", "--save", "model", *QUICK)
+    from isthmus.cli import denoising
+
+    def two(*given, **named):
+        yield from islice(real(*given, **named), 2)
+        raise KeyboardInterrupt
+
+    real = denoising.denoise_folder
+    monkeypatch.setattr(denoising, "denoise_folder", two)
+    found = call("denoise", place / "noisy", "-o", "out", "--model", "model")
+    assert found.code == 130
+    assert "stopped after 2 of 24 pictures; what is written is whole" in found.out
+    assert len(list((tmp_path / "out").iterdir())) == 2
+
+
 def test_a_checkpoint_of_other_noise_is_not_gone_on_with(place, good, refused) -> None:
     arguments = ("denoise", "--clean", place / "clean", "--checkpoint", "state", *QUICK)
     good(*arguments, "--noise", "speckle", "--level", 0.1, "--save", "one")
@@ -184,6 +202,21 @@ def test_training_goes_on_from_a_checkpoint(place, call, good, tmp_path, monkeyp
         assert call(*arguments, "--save", "part").code == 130
     good(*arguments, "--save", "part", "--resume")
     assert (tmp_path / "part" / "model.safetensors").read_bytes() == (tmp_path / "whole" / "model.safetensors").read_bytes()
+
+
+def test_what_a_model_made_still_says_so_when_it_is_enhanced(models, place, good, tmp_path) -> None:
+    (tmp_path / "in").mkdir()
+    pixels = read(place / "noisy" / "p00.png").array[0]
+    write(tmp_path / "in" / "drawn.png", pixels, provenance=Provenance(TRAINED, "isthmus", "a family", "1234", "sample"))
+    write(tmp_path / "in" / "taken.png", pixels, provenance=Provenance("digitalCapture", "a camera"))
+    use = ("--model", models["grey"], "--device", "cpu")
+    good("denoise", "in", "-o", "out", *use)
+    good("denoise", "in/drawn.png", "-o", "drawn.jpg", *use)
+    for file in ("out/drawn.png", "drawn.jpg"):
+        found = read_provenance(tmp_path / file)
+        assert (found.source_type, found.system) == (TRAINED, "a family, isthmus denoiser")
+        assert found.model.startswith("1234, ")
+    assert read_provenance(tmp_path / "out" / "taken.png").source_type == "algorithmicallyEnhanced"
 
 
 def bomb(path: Path) -> None:
@@ -218,6 +251,10 @@ def test_what_does_not_go_together(models, place, refused, tmp_path) -> None:
     (tmp_path / "table.csv").write_text("a,b\n1,2\n")
     random = np.random.default_rng(0)
     np.save(tmp_path / "bright.npy", 255 * random.random((3, 9, 9)))
+    for name, side in (("few", 9), ("small", 8)):
+        (tmp_path / name).mkdir()
+        for stem in "abc":
+            Image.fromarray(np.zeros((9, side), np.uint8)).save(tmp_path / name / f"{stem}.png")
     np.save(tmp_path / "table.npy", random.random((3, 9)))
     np.save(tmp_path / "whole.npy", np.zeros((3, 9, 9), np.int64))
     tries = {
@@ -231,8 +268,15 @@ def test_what_does_not_go_together(models, place, refused, tmp_path) -> None:
         "would be replaced": (noisy, "-o", noisy, *model),
         "is no folder": (noisy, "-o", "o.png", *model),
         "--out must end in": (noisy / "p00.png", "-o", "o.txt", *model),
-        "--out must end in one of .png": ("table.csv", "-o", "o.csv", *model),
-        "brings its own training": (noisy, "-o", "o", *model, "--steps", 3),
+        "table.csv is no picture by its ending": ("table.csv", "-o", "o.csv", *model),
+        "is what is read": ("bright.npy", "-o", "./bright.npy", *model),
+        "and would be read as a part of it": (tmp_path, "-o", tmp_path / "o", *model),
+        "leave out --steps": (noisy, "-o", "o", *model, "--steps", 3),
+        "leave out --seconds, --widths, --ssim": (noisy, "-o", "o", *model, "--seconds", 3, "--widths", 4, "--ssim", 0.1),
+        "of fewer than 20 pictures none": ("few", "-o", "o", "--clean", "few", "--noise", "jpeg", "--report", "r.html", *QUICK),
+        "the noisy ones: a, b, c": ("few", "-o", "o", "--clean", clean, "--noise", "jpeg", "--truth", "small", "--save", "o", *QUICK),
+        "there is nothing to take off": (noisy, "-o", "o", "--noise", "gaussian", "--level", 0, *QUICK),
+        "choose another --save": (noisy, "-o", "o", "--save", models["grey"], *QUICK),
         "not complete": (noisy, "-o", "o", "--model", clean),
         "add --noise": (noisy, "-o", "o", "--clean", clean),
         "--level": (noisy, "-o", "o", "--level", "0.1"),
@@ -247,7 +291,8 @@ def test_what_does_not_go_together(models, place, refused, tmp_path) -> None:
         "--resume needs": (noisy, "-o", "o", "--resume"),
         "--turns must be": (noisy, "-o", "o", *model, "--turns", 3),
         "divides the": (noisy, "-o", "o", "--attention", 3, *QUICK),
-        "colour must be one of": (noisy, "-o", "o", "--colour", "blue"),
+        "--colour must be one of auto, grey and rgb, not 'blue'": (noisy, "-o", "o", "--colour", "blue"),
+        "not 'rgba'": (noisy, "-o", "o", "--colour", "rgba"),
         "no checkpoint at": (noisy, "-o", "o", "--resume", "--checkpoint", "none", *QUICK),
     }
     for told, arguments in tries.items():

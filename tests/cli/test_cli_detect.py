@@ -81,6 +81,7 @@ def test_a_kept_detector_gives_the_same(good, folder, kept, tmp_path):
     assert (tmp_path / "again.csv").read_text() == (folder / "alarms.csv").read_text()
     assert "a detector fitted on 400 rows of train.csv" in out
     assert "a test made by hand" in out, "what was found at the fit is told again"
+    assert "not on these rows, but when the detector was made" in " ".join(out.split())
     assert Detector.load(model).facts["reading"] == {}
 
 
@@ -90,6 +91,7 @@ def test_labels_measure_and_are_never_shown(good, folder):
     assert "broken" not in Detector.load("m").columns
     out = good("detect", "--model", "m", folder / "labelled.csv", "--labels", "broken")
     assert "120 rows, of which the labels call 3 anomalies" in out
+    assert "when the detector was made" not in " ".join(out.split()), "these rows are what it was measured on"
     assert "average precision" in out
 
 
@@ -186,11 +188,13 @@ def test_logs(good, real_data):
         (["train.csv", "--labels", "km"], "different labels"),
         (["train.csv", "--labels", "nobody"], "'nobody'"),
         (["train.csv", "--window", "5m"], "go with --logs"),
+        (["app.log", "train.csv"], "The lines of a log go to `isthmus detect --logs`"),
         (["--logs", "train.csv", "--fdr", "0.1"], "leave out --fdr"),
     ],
 )
 def test_what_cannot_be_is_told_in_one_line(refused, folder, kept, monkeypatch, arguments, message):
     monkeypatch.chdir(folder)
+    Path("app.log").touch()
     assert message in refused("detect", *arguments)
 
 

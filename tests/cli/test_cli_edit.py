@@ -72,11 +72,15 @@ def test_labels_are_matched_to_files_by_name(good, faces, tmp_path) -> None:
     np.testing.assert_array_equal(np.load(tmp_path / "named.npy"), np.load(tmp_path / "folders.npy"))
 
 
-def test_one_photo_is_edited_with_examples_or_a_saved_direction(good, faces, tmp_path) -> None:
+def test_one_photo_is_edited_with_examples_or_a_saved_direction(good, refused, faces, tmp_path) -> None:
     photo = next((faces / "photos" / "zero").iterdir())
     common = ("edit", faces / "model", photo, "--strength", 1.5)
     good(*common, "--examples", faces / "faces.npz", "--attribute", "y", "--vector", "one.npy", "-o", "a.png")
     good(*common, "--direction", "one.npy", "-o", "b.png")
+    before = (tmp_path / "b.png").read_bytes()
+    again = ("edit", faces / "model", "b.png", "--direction", "one.npy", "-o", "b.png")
+    assert "would be replaced" in refused(*again)
+    assert (tmp_path / "b.png").read_bytes() == before
     a, b = (np.asarray(Image.open(tmp_path / name)) for name in ("a.png", "b.png"))
     assert a.shape == (8, 8)  # one picture, not a sheet
     np.testing.assert_array_equal(a, b)
@@ -117,6 +121,7 @@ def test_a_conditional_model_swaps_what_it_is_told(good, faces, tmp_path) -> Non
         (("--attribute", "y", "--direction", "wide.npy"), "--direction is found already"),
         (("--direction", "wide.npy"), "a code has 5 units"),
         (("--direction", "few.csv"), "cannot read a direction from few.csv"),
+        (("--direction", "alike.npz"), "alike.npz holds several arrays, no direction"),
         (("--attribute", "y", "--ridge", "-1"), "ridge must be above 0"),
         (("--attribute", "y", "--vector", "direction.txt"), "--vector must end in one of .npy"),
         (("--attribute", "y", "--report", "edits.txt"), "--report must end in one of .html"),
@@ -143,6 +148,18 @@ def test_pictures_of_another_size_and_places_among_the_data_are_refused(refused,
         (tmp_path / "larger").mkdir(exist_ok=True)
         Image.open(place).resize((20, 20)).save(tmp_path / "larger" / place.name)
     assert "resized" in good("edit", faces / "model", "larger", "--examples", faces / "faces.npz", "--attribute", "y", "-o", "new.png")
+
+
+@pytest.mark.parametrize("more", [(), ("--residual",)])
+def test_pictures_that_share_a_name_but_for_the_ending_are_all_kept(good, faces, tmp_path, more) -> None:
+    (tmp_path / "photos").mkdir()
+    for ending, place in zip(("png", "bmp"), (faces / "photos" / "zero").iterdir()):
+        Image.open(place).save(tmp_path / "photos" / f"a.{ending}")
+    common = ("edit", faces / "model", "photos", "--examples", faces / "faces.npz", "--attribute", "y", *more, "--strength")
+    good(*common, "1", "-o", "one")
+    good(*common, "1,2", "-o", "two")
+    assert sorted(path.name for path in (tmp_path / "one").iterdir()) == ["a.bmp.png", "a.png.png"]
+    assert len(list((tmp_path / "two").iterdir())) == 4
 
 
 def test_residual_edits_of_files_are_as_large_as_the_files(good, faces, tmp_path) -> None:

@@ -79,6 +79,19 @@ def test_one_command_fills_every_kind_in_its_own_form(good, folder, tmp_path):
         assert pd.to_datetime(new["left"], format="%Y-%m-%d").year == 2024
 
 
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_whole_numbers_that_lose_their_last_digits_are_told(good, tmp_path, ending):
+    size = np.random.default_rng(0).normal(size=60)
+    table = pd.DataFrame({"account": 2**53 + 1 + 2 * np.arange(60), "size": size, "far": 3e17 * size + 0.5, "few": np.arange(60) % 7})
+    table["size"] = table["size"].mask(np.arange(60) % 5 == 0)
+    path = tmp_path / f"table{ending}"
+    table.to_csv(path, index=False) if ending == ".csv" else table.to_parquet(path)
+    out = " ".join(good("impute", path, "-o", "filled.csv", "--steps", 5).split())
+    assert "whole numbers beyond 9,007,199,254,740,992 in 'account' have lost their last digits" in out
+    assert "--drop account" in out
+    assert "lost" not in good("impute", path, "-o", "other.csv", "--steps", 5, "--drop", "account,far")
+
+
 def test_a_model_is_kept_and_used_again(good, folder, tmp_path):
     good("impute", folder / "holed.csv", "-o", "first.csv", "--steps", 40, "--save", "model", "--seed", 3)
     good("impute", folder / "holed.csv", "-o", "second.csv", "--model", "model")

@@ -121,6 +121,9 @@ def test_pictures_are_signed(good, model, files, certificates, tmp_path, monkeyp
     for part in ("Provenance", "Content Credentials (C2PA)", "valid", "A signer", "A studio", "--trust", "trainedAlgorithmicMedia"):
         assert part in told
     assert "given certificates vouch for" in good("info", "a.png", "--trust", certificates / "root.pem")
+    told = " ".join(good("info", "a.png", "--trust", certificates / "stranger.pem").split())
+    assert "none of the given certificates vouches for" in told
+    assert "nobody said" not in told
     monkeypatch.setenv("ISTHMUS_CERTIFICATE", str(certificates / "chain.pem"))
     monkeypatch.setenv("ISTHMUS_KEY", str(certificates / "key.pem"))
     good(command[0], model, *data, "--out", "pictures", *command[1:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import numpy as np
@@ -173,6 +174,44 @@ def test_folders_that_are_no_model(refused, files, models, tmp_path) -> None:
     for path in (models / "plain").iterdir():
         (tmp_path / "torn" / path.name).write_bytes(path.read_bytes()[:-3] if path.name == "model.safetensors" else path.read_bytes())
     assert "cut off or was replaced" in refused("info", "torn")
+
+
+def test_a_saved_thing_of_another_kind_is_named(refused, files, models, tmp_path) -> None:
+    assert "holds a model of rows (`isthmus fit`), not a detector of tables" in refused("monitor", models / "table", files / "wine.csv")
+    for form, told in (("isthmus log detector", "a detector of logs (`isthmus detect --logs`)"), ("isthmus-swapper", "a swapper")):
+        (tmp_path / "other").mkdir(exist_ok=True)
+        (tmp_path / "other" / "config.json").write_text(json.dumps({"format": form, "version": 1}))
+        line = refused("score", "other", files / "wine.csv")
+        assert f"holds {told}" in line
+        assert "not a model of rows (`isthmus fit`)" in line
+    (tmp_path / "other" / "config.json").write_text('{"format": ["isthmus-swapper"]}')
+    assert "is not that of a saved model of isthmus" in refused("score", "other", files / "wine.csv")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "encode {model}",
+        "score {model}",
+        "reconstruct {model}",
+        "impute --steps 5",
+        "detect",
+        "detect --logs",
+        "classify {model}",
+        "cluster {model}",
+        "neighbours {model}",
+        "interpolate {model}",
+        "traverse {model}",
+    ],
+)
+def test_what_is_read_is_never_written_over(refused, files, models, tmp_path, words) -> None:
+    before = (files / "wine.csv").read_bytes()
+    (tmp_path / "data.csv").write_bytes(before)
+    os.link(tmp_path / "data.csv", tmp_path / "link.csv")
+    command = words.format(model=models / "table").split()
+    for out in ("data.csv", "link.csv"):
+        assert f"{out} is what is read, and would be replaced: choose another --out" in refused(*command, "data.csv", "--out", out)
+    assert (tmp_path / "data.csv").read_bytes() == before
 
 
 def test_outputs_that_cannot_be_written_are_refused_first(refused, files, models, tmp_path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from isthmus.artifact.translation import Translation
-from isthmus.data import read, read_provenance
+from isthmus.data import Provenance, read, read_provenance, write
 from isthmus.data.provenance import COMPOSITE, TRAINED
 from isthmus.tasks.pictures.denoise import Settings
 from isthmus.tasks.pictures.translate import fit, make_inputs
@@ -33,6 +35,7 @@ def album(tmp_path_factory):
     hole = np.zeros((12, 16), np.uint8)
     hole[3:7, 4:9] = 255
     Image.fromarray(hole).save(folder / "hole.png")
+    Image.fromarray(hole[:5]).save(folder / "small.png")
     for way in ("grey", "masked", "half"):
         fit(pixels(), way=way, settings=Settings(steps=2, widths=(4,), device="cpu")).save(folder / f"model-{way}")
     return folder
@@ -97,6 +100,14 @@ def test_a_single_picture_and_one_of_a_pixel(good, album, tmp_path):
     assert read_provenance(tmp_path / "large.webp").source_type == "algorithmicallyEnhanced"
 
 
+def test_what_a_model_made_still_says_so_at_twice_the_size(good, album, tmp_path):
+    (tmp_path / "in").mkdir()
+    write(tmp_path / "in" / "drawn.png", pixels(1)[0], provenance=Provenance(TRAINED, "isthmus", "a family", "1234", "sample"))
+    good("translate", "in", "--model", album / "model-half", "--out", "out", "--device", "cpu")
+    found = read_provenance(tmp_path / "out" / "drawn.png")
+    assert (found.source_type, found.system) == (TRAINED, "a family, isthmus translator (half)")
+
+
 def test_provenance_can_be_left_out(good, album, tmp_path):
     good("--no-provenance", "translate", album / "grey" / "p00.png", "--model", album / "model-grey", "--out", "a.png", "--device", "cpu")
     assert read_provenance(tmp_path / "a.png") is None
@@ -128,9 +139,24 @@ def test_a_run_goes_on(good, refused, album):
         (("A/colour", "--model", "A/model-grey", "--out", "o"), "black and white pictures are translated, and these are coloured: p00.png"),
         (("A/colour", "--examples", "A/colour", "--way", "grey", "--out", "o"), "these are coloured: p00.png"),
         (("A/grey", "--examples", "A/grey", "--way", "grey", "--out", "o"), "learns from coloured pictures"),
-        (("A/colour", "--model", "A/model-masked", "--out", "o"), "p00.png: this model paints what is missing: give masks"),
+        (("A/colour", "--model", "A/model-masked", "--out", "o"), "this model paints what is missing: say with masks where"),
         (("A/colour", "--examples", "A/colour", "--way", "masked", "--out", "o"), "say with --masks where"),
         (("A/colour", "--model", "A/model-masked", "--masks", "A/grey", "--out", "o"), "has no mask for p04.png"),
+        (
+            ("A/colour", "--model", "A/model-masked", "--masks", "A/small.png", "--out", "o"),
+            "its mask has 5 x 16 pixels, the picture 12 x 16",
+        ),
+        (("A/colour", "--examples", "A/colour", "--way", "half", "--out", "o.png", "--save", "o"), "24 pictures do not go into o.png"),
+        (
+            ("A/colour", "--examples", "A/colour", "--way", "half", "--out", "o", "--truth", "A/grey", "--save", "o"),
+            "no true picture for p04.png",
+        ),
+        (
+            ("A/colour", "--examples", "A/grey", "--way", "half", "--out", "o", "--save", "o"),
+            "a model that learned from such, and these are coloured",
+        ),
+        (("A/grey", "--model", "A/model-half", "--out", "A/grey/new"), "would be read as a part of it"),
+        (("--examples", "A/colour", "--way", "grey", "--save", "A/model-half"), "choose another --save"),
         (("A/colour", "--model", "A/model-half", "--draws", 2, "--out", "o"), "a model of --way half knows one answer"),
         (("A/colour", "--model", "A/model-half", "--out", "A/colour"), "would be replaced"),
         (("A/colour", "--model", "A/model-half", "--out", "o.png"), "24 pictures do not go into o.png"),
@@ -150,6 +176,7 @@ def test_a_run_goes_on(good, refused, album):
 def test_refuses(refused, album, arguments, told):
     found = refused("translate", *(str(part).replace("A/", f"{album}/") for part in arguments))
     assert told.replace("A/", f"{album}/") in found
+    assert not Path("o").exists()
 
 
 def test_refuses_files_that_cannot_be_used(refused, album, tmp_path):

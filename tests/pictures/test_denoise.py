@@ -261,6 +261,12 @@ def test_the_level_of_noise_is_estimated(photos) -> None:
     assert noise_level(np.zeros((1, 1, 1))) == 0
 
 
+def test_a_tiny_picture_among_others_does_not_change_the_estimate(photos) -> None:
+    noisy = spoil(photos, make_noise("gaussian", 0.1))
+    assert estimated_level("gaussian", [*noisy, np.full((3, 3, 1), 0.5)]) == estimated_level("gaussian", noisy)
+    assert estimated_level("gaussian", [*noisy, np.full((1, 40, 1), 0.5)]) == estimated_level("gaussian", noisy)
+
+
 def test_values_cut_off_at_black_do_not_count() -> None:
     dark = [np.zeros((64, 64, 1)), np.full((64, 64, 1), 0.5)] * 20
     noisy = [np.round(255 * picture).astype(np.uint8) for picture in spoil(dark, make_noise("gaussian", 0.1, clip=True))]
@@ -357,13 +363,17 @@ def test_a_folder_of_pictures(supervised, photos, tmp_path) -> None:
 
 
 def test_folders_that_cannot_be_done(supervised, photos, tmp_path) -> None:
+    noisy = tmp_path / "noisy"
+    noisy.mkdir()
     for name in ("a.png", "a.bmp"):
-        Image.fromarray(photos[0][..., 0]).save(tmp_path / name)
+        Image.fromarray(photos[0][..., 0]).save(noisy / name)
     with pytest.raises(DataError, match="different names"):
-        list(denoise_folder(supervised, tmp_path, tmp_path / "out"))
-    with pytest.raises(DataError, match="another folder"):
-        list(denoise_folder(supervised, tmp_path, tmp_path))
-    (tmp_path / "a.bmp").write_bytes(b"broken")
-    (tmp_path / "a.png").unlink()
+        list(denoise_folder(supervised, noisy, tmp_path / "out"))
+    with pytest.raises(DataError, match="another place"):
+        list(denoise_folder(supervised, noisy, noisy))
+    with pytest.raises(DataError, match="lies in the folder"):
+        list(denoise_folder(supervised, noisy, noisy / "out"))
+    (noisy / "a.bmp").write_bytes(b"broken")
+    (noisy / "a.png").unlink()
     with pytest.raises(DataError, match=r"a\.bmp"):
-        list(denoise_folder(supervised, tmp_path, tmp_path / "out"))
+        list(denoise_folder(supervised, noisy, tmp_path / "out"))

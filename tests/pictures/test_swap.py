@@ -199,7 +199,7 @@ REFUSED = [
     ({"a": spots(3, 0)}, "at least two"),
     ({"a": spots(3, 0), "b": spots(1, 0)}, "'b' has 1 picture"),
     ({"a": spots(3, 0), "b": spots(3, 0)[:, :12]}, "12 x 16 x 1.*16 x 16 x 1"),
-    ({"a": spots(3, 0), "b": np.repeat(spots(3, 0)[..., None], 3, 3)}, "grey or all to colour"),
+    ({"a": spots(3, 0), "b": np.repeat(spots(3, 0)[..., None], 3, 3)}, "grey or all to RGB"),
     ({"a": spots(3, 0), "b": spots(3, 0) / 1.0}, "divide by"),
     ({"a": spots(3, 0), "b": spots(3, 0) / 200.0}, "divide by the largest"),
     ({"a": spots(3, 0), "b": np.full((3, 16, 16), np.nan)}, "NaN"),
@@ -332,16 +332,17 @@ def test_masks_of_a_folder_are_heeded(tmp_path, fitted) -> None:
 
 
 def test_frames_of_other_channels_are_refused_by_name(tmp_path, fitted) -> None:
-    rng = np.random.default_rng(0)
-    Image.fromarray(rng.integers(0, 255, (20, 20, 3), np.uint8)).save(tmp_path / "red.png")
+    rng, file = np.random.default_rng(0), tmp_path / "frames" / "red.png"
+    file.parent.mkdir()
+    Image.fromarray(rng.integers(0, 255, (20, 20, 3), np.uint8)).save(file)
     with pytest.raises(DataError, match=r"coloured.*red\.png.*--colour rgb"):
-        list(swap_folder(fitted, tmp_path, tmp_path / "out", Order("pale")))
-    Image.fromarray(np.repeat(frame(), 3, 2)).save(tmp_path / "red.png")  # grey, though saved as colour
-    assert len(list(swap_folder(fitted, tmp_path, tmp_path / "out", Order("pale")))) == 1
+        list(swap_folder(fitted, file.parent, tmp_path / "out", Order("pale")))
+    Image.fromarray(np.repeat(frame(), 3, 2)).save(file)  # grey, though saved as colour
+    assert len(list(swap_folder(fitted, file.parent, tmp_path / "out", Order("pale")))) == 1
     colour = fit({name: rng.random((9, 16, 16, 3)) for name in "ab"}, FEW)
-    Image.fromarray(frame()[..., 0]).save(tmp_path / "red.png")
+    Image.fromarray(frame()[..., 0]).save(file)
     with pytest.raises(DataError, match=r"grey.*red\.png"):
-        list(swap_folder(colour, tmp_path / "red.png", tmp_path / "x.png", Order("b")))
+        list(swap_folder(colour, file, tmp_path / "x.png", Order("b")))
 
 
 def test_transparency_stays(tmp_path, fitted) -> None:

@@ -22,6 +22,14 @@ from isthmus.files import hold
 CONFIG, MODEL, PREPROCESSOR, README = "config.json", "model.safetensors", "preprocessor.safetensors", "README.md"
 TENSORS = (MODEL, PREPROCESSOR)
 LARGEST_CONFIG = 64 << 20
+_FORMS = {
+    "isthmus-artifact": "a model of rows (`isthmus fit`)",
+    "isthmus detector": "a detector of tables (`isthmus detect`)",
+    "isthmus log detector": "a detector of logs (`isthmus detect --logs`)",
+    "isthmus-restorer": "a denoiser (`isthmus denoise`)",
+    "isthmus-translation": "a translator (`isthmus translate`)",
+    "isthmus-swapper": "a swapper (`isthmus swap`)",
+}
 
 
 def pack(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
@@ -207,7 +215,7 @@ def _config(path: Path, name: str, version: int) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise ArtifactError(f"{path}: {CONFIG} is not readable ({error}); the file is broken or cut off") from error
     if not isinstance(entry, dict) or cast("dict[str, Any]", entry).get("format") != name:
-        raise ArtifactError(f"{path}: {CONFIG} is not that of a saved model of isthmus")
+        raise ArtifactError(f"{path}{_told(entry, name)}")
     config = cast("dict[str, Any]", entry)
     found: Any = config.get("version")
     if not isinstance(found, int) or isinstance(found, bool) or found < 1:
@@ -215,6 +223,14 @@ def _config(path: Path, name: str, version: int) -> dict[str, Any]:
     if found > version:
         raise ArtifactError(f"{path} was saved in format version {found}, but this isthmus reads up to {version}: upgrade isthmus")
     return config
+
+
+def _told(entry: Any, name: str) -> str:
+    """Say that a folder holds another kind of thing than what is opened, or nothing of ours."""
+    found: Any = cast("dict[str, Any]", entry).get("format") if isinstance(entry, dict) else None
+    if not isinstance(found, str) or found not in _FORMS or name not in _FORMS:
+        return f": {CONFIG} is not that of a saved model of isthmus"
+    return f" holds {_FORMS[found]}, not {_FORMS[name]}"
 
 
 def _refuse(text: str) -> NoReturn:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from isthmus.training import History
 
+# Steps of a training that only its time ends.
+_UNLIMITED = 1 << 40
 _KINDS = {
     "isthmus detector": ("detector", "tasks.detector.Detector", "detect"),
     "isthmus log detector": ("log detector", "tasks.logs.LogDetector", "detect --logs"),
@@ -51,12 +53,18 @@ def tell(folder: Path, form: str, console: Console) -> History | None:
         head["domains"] = ", ".join(found.domains)
     if hasattr(found, "alpha"):
         head["share of false alarms"] = found.alpha
-    titled = {"": head, "Facts": _plain(found.facts), "Settings": _plain(getattr(found, "settings", {}))}
+    learned = {key: value for key, value in found.facts.items() if key != "trial"}
+    titled = {"": head, "Facts": _plain(learned), "Settings": _plain(_limited(getattr(found, "settings", {})))}
     width = max(len(key) for entries in titled.values() for key in entries)
     for title, entries in titled.items():
         if entries:
             console.print(facts(entries, f"\n{title}" if title else "", width=width))
     return getattr(found, "history", None)
+
+
+def _limited(settings: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the steps where the time alone was to end the training."""
+    return {key: value for key, value in settings.items() if key != "steps" or value < _UNLIMITED}
 
 
 def _plain(entries: dict[str, Any]) -> dict[str, Any]:

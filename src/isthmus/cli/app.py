@@ -212,10 +212,11 @@ def _read(
     return open_data(artifact, data, console(), **options)
 
 
-def _check(out: Path | None, pictures: bool) -> None:
-    from isthmus.cli.places import PICTURES, TABLES, check_file
+def _check(out: Path | None, pictures: bool, data: Path | None = None) -> None:
+    from isthmus.cli.places import PICTURES, TABLES, check_apart, check_file
 
     if out is not None:
+        check_apart(out, data)
         check_file(out, PICTURES if pictures else TABLES, folder=pictures)
 
 
@@ -243,9 +244,8 @@ def encode(
 ) -> None:
     """Write the code of every row."""
     from isthmus.cli import using
-    from isthmus.cli.places import TABLES
 
-    using.check(out, TABLES, data)
+    using.check(out, data)
     artifact = _load(model)
     source = _read(artifact, data, key, on_error, stream, condition, ids)
     using.tell(using.write(artifact, source, "codes", out, console(), ids), console())
@@ -264,13 +264,12 @@ def reconstruct(
 ) -> None:
     """Write every row rebuilt from its code, in the data's own units."""
     from isthmus.cli import using
-    from isthmus.cli.places import TABLES
 
     artifact = _load(model)
     if artifact.schema.kind == "pictures":
-        _check(out, pictures=True)
+        _check(out, True, data)
     else:
-        using.check(out, TABLES, data)
+        using.check(out, data)
     source = _read(artifact, data, key, on_error, stream, condition, ids)
     using.tell(using.write(artifact, source, "reconstructions", out, console(), ids), console())
 
@@ -288,11 +287,10 @@ def score(
 ) -> None:
     """Write how familiar every row is: log likelihood in nats (higher is more familiar) and squared reconstruction error."""
     from isthmus.cli import using
-    from isthmus.cli.places import TABLES
     from isthmus.cli.show import facts
 
     if out is not None:
-        using.check(out, TABLES, data)
+        using.check(out, data)
     artifact = _load(model)
     source = _read(artifact, data, key, on_error, stream, condition, ids)
     written = using.write(artifact, source, "scores", out, console(), ids)
@@ -355,7 +353,7 @@ def interpolate(
 
     pairs = parse_pairs(pair or ["0,1"])
     artifact = _load(model)
-    _check(out, pictures=artifact.schema.kind == "pictures")
+    _check(out, artifact.schema.kind == "pictures", data)
     source = _read(artifact, data, key, on_error, stream, condition)
     found = go(artifact, source, pairs, steps, spherical, along)
     flat = out.suffix.lower() in (".csv", ".tsv", ".parquet")  # a table has a line for each step of each path

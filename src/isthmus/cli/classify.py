@@ -43,7 +43,7 @@ def classify(
     from dataclasses import replace
 
     from isthmus.artifact import Artifact
-    from isthmus.cli.places import check_file
+    from isthmus.cli.places import check_apart, check_file
     from isthmus.data import write
     from isthmus.tasks.classify import classify as judge
     from isthmus.tasks.classify import measured_by
@@ -51,6 +51,7 @@ def classify(
 
     if out is not None:
         check_file(out, _ENDINGS)
+        check_apart(out, data, labels, usual)
     artifact = Artifact.load(model)
     source = _rows(artifact, data, key)
     known = _labels(artifact, labels, labels_key, data, source)

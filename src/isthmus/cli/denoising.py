@@ -17,17 +17,18 @@ from isthmus.artifact.restorer import Restorer, as_pictures
 from isthmus.cli import marks
 from isthmus.cli.border import INTERRUPTED
 from isthmus.cli.kit import tell
-from isthmus.cli.places import SHEETS, check_file, check_folder, check_parent, named
+from isthmus.cli.places import SHEETS, check_apart, check_file, check_folder, check_parent, check_pictures, named
 from isthmus.cli.show import Bar, Count, number
 from isthmus.corruptions import Corruption
 from isthmus.data import read, write
 from isthmus.data.options import Colour, OnError, ReadOptions, as_bits
 from isthmus.errors import ConfigError, DataError
 from isthmus.reports.denoising import DenoisingReport, write_html
-from isthmus.tasks.pictures.denoise import Settings, fit
+from isthmus.tasks.pictures.denoise import ENOUGH, Settings, fit
 from isthmus.tasks.pictures.denoise_files import (
     Use,
     denoise_folder,
+    enhanced,
     is_array,
     is_picture,
     look,
@@ -40,7 +41,7 @@ from isthmus.tasks.pictures.denoise_table import Judgement, Method, judge, usual
 from isthmus.tasks.pictures.held import HeldOut, held_out, middle
 from isthmus.tasks.pictures.noise_levels import estimated_level, recognised
 from isthmus.tasks.pictures.noises import described, make_noise
-from isthmus.tasks.pictures.opening import Opening, open_pairs, open_pictures
+from isthmus.tasks.pictures.opening import Opening, check_there, listed, open_pairs, open_pictures
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -67,10 +68,13 @@ class Learning:
     settings: Settings
 
     @property
-    def asked(self) -> bool:
-        """Whether anything was said about learning."""
-        given = (self.clean, self.noisy, self.noise, self.level, self.highest, self.save, self.checkpoint, self.settings.steps)
-        return any(value is not None for value in given) or self.clip or self.resume
+    def asked(self) -> list[str]:
+        """The flags by which anything was said about learning."""
+        own = ("clean", "noisy", "noise", "level", "highest", "clip", "save", "checkpoint", "resume")
+        how, plain = ("steps", "seconds", "widths", "attention", "ssim", "ms_ssim", "perceptual"), Settings()
+        given = [name for name in own if getattr(self, name) not in (None, False)]
+        given += [name for name in how if getattr(self.settings, name) != getattr(plain, name)]
+        return [f"--{name.replace('_', '-')}" for name in given]
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,15 @@ class Using:
 
 
 def reading(key: str | None, colour: str, bits: str, on_error: str) -> Opening:
-    """Return how pictures are read, checked."""
+    """Return how pictures are read, checked.
+
+    Raises
+    ------
+    ConfigError
+        If a flag is none of its values.
+    """
+    if colour not in ("auto", "grey", "rgb"):
+        raise ConfigError(f"--colour must be one of auto, grey and rgb, not {colour!r}")
     return Opening(key, ReadOptions(colour=cast("Colour", colour), bits=as_bits(bits), on_error=cast("OnError", on_error)))
 
 
@@ -102,17 +114,18 @@ def run(learning: Learning, using: Using, model: Path | None, how: Opening, cons
         If pictures or denoiser cannot be used, or nothing can be written where it should.
     """
     _check(learning, using, model)
-    held: HeldOut | None = None
+    held = None if using.truth is None else _truth(using.truth, using, how)
     if model is not None:
         restorer = Restorer.load(model)
         known = COLOURS.get(restorer.network.colours, f"pictures of {restorer.network.colours} channels")
         tell(console, f"{model}: a denoiser for {known}, learned from {restorer.facts.get('learned from', 'pictures')}")
     else:
-        restorer, held = _learned(learning, using, how, console)
-    judgement = _judged(restorer, using, held, how, console)
+        restorer, split = _learned(learning, using, how, console)
+        held = held or split
+    judgement = None if held is None else _judged(restorer, using, held, console)
     _applied(restorer, using, how, console)
     if judgement is not None and using.report is not None:
-        tell(console, f"wrote {_report(restorer, judgement, using, learning)}")
+        tell(console, f"wrote {_report(restorer, judgement, using)}")
     return INTERRUPTED if model is None and restorer.facts.get("stopped") == "interrupted" else 0
 
 
@@ -122,7 +135,7 @@ COLOURS = {1: "grey pictures", 3: "coloured pictures", 4: "coloured pictures wit
 def _check(learning: Learning, using: Using, model: Path | None) -> None:
     """Refuse early what cannot go well."""
     if model is not None and learning.asked:
-        raise ConfigError("--model brings its own training: leave --clean, --noisy, --noise, --level, --save, --steps ... out")
+        raise ConfigError(f"--model brings its own training: leave out {', '.join(learning.asked)}")
     if using.pictures is None and (using.out is not None or using.truth is not None or model is not None):
         raise ConfigError("denoise needs pictures: isthmus denoise PICTURES --out PATH")
     if using.pictures is not None and using.out is None and using.truth is None:
@@ -140,21 +153,20 @@ def _check(learning: Learning, using: Using, model: Path | None) -> None:
 
 def _check_places(learning: Learning, using: Using) -> None:
     if learning.save is not None:
-        check_folder(learning.save, learning.overwrite)
+        check_folder(learning.save, learning.overwrite, "--save")
     if learning.checkpoint is not None:
         check_parent(learning.checkpoint, "--checkpoint")
     if using.report is not None:
         check_file(using.report, (".html", ".htm"), flag="--report")
     if using.pictures is None or using.out is None:
         return
-    if not using.pictures.exists():
-        raise DataError(f"there is no file or folder {using.pictures}. Check the path")
+    check_there(using.pictures)
     if using.pictures.is_dir():
-        if using.out.suffix.lower() in (*SHEETS, *ARRAYS) or using.out.is_file():
-            raise DataError(f"{using.out} is no folder: a folder of pictures goes into a folder (a path without an ending)")
+        check_pictures(using.out)
         targets_of(look(using.pictures, skip=True), using.pictures, using.out)
-        check_parent(using.out)
-    elif is_array(using.pictures):
+        return
+    check_apart(using.out, using.pictures)
+    if is_array(using.pictures):
         check_file(using.out, ARRAYS, folder=True)
     else:
         check_file(using.out, SHEETS)
@@ -206,6 +218,8 @@ def _learned(learning: Learning, using: Using, how: Opening, console: Console) -
         found, notes = open_pictures(named(cast("Path", learning.clean or learning.noisy or using.pictures)), how)
     for note in notes:
         tell(console, f"note: {note}", "dim")
+    if using.report is not None and using.truth is None and len(found) < ENOUGH:
+        raise ConfigError(f"no report: of fewer than {ENOUGH} pictures none are held out for measuring; add --truth PATH")
     if learning.clean is None:
         noise = _seen(found, noise, learning, console)
     alone = learning.clean is None and noise is not None
@@ -244,7 +258,8 @@ def _seen(found: Sequence[Any], noise: Corruption | None, learning: Learning, co
 def _about(found: Sequence[Any], targets: Sequence[Any] | None, noise: Corruption | None, alone: bool) -> str:
     sizes = sorted({picture.shape[:2] for picture in found})
     size = " x ".join(map(str, sizes[0])) + ("" if len(sizes) == 1 else f" to {' x '.join(map(str, sizes[-1]))}")
-    way = "with their clean partners" if targets else "noisy, alone" if alone or noise is None else "clean, to be made noisy"
+    spoilt = "" if noise is None else f"clean, to be made noisy by {described(noise)}"
+    way = "with their clean partners" if targets else "noisy, alone" if alone or noise is None else spoilt
     return f"{len(found):,} pictures of {size}, {found[0].shape[2]} channel(s), {found[0].dtype.name}: {way}"
 
 
@@ -261,19 +276,27 @@ def _keep(restorer: Restorer, learning: Learning, console: Console) -> None:
         tell(console, f"wrote {restorer.save(learning.save)}")
 
 
-def _judged(restorer: Restorer, using: Using, held: HeldOut | None, how: Opening, console: Console) -> Judgement | None:
-    """Measure the denoiser beside older ways, where clean pictures are known, and tell."""
-    if using.truth is not None:
-        noisy, clean, _ = open_pairs(named(cast("Path", using.pictures)), named(using.truth), how)
-        names = list(getattr(noisy, "names", ())) or [str(i) for i in range(len(noisy))]
-        chosen = HeldOut(list(clean), list(noisy), names, f"the {len(noisy)} pictures")
-    elif held is not None:
-        chosen = held
-    else:
-        if using.report is not None:
-            raise ConfigError("no report: too few pictures were given to hold some out for measuring; add --truth PATH")
-        return None
-    chosen, notes = middle(chosen)
+def _truth(truth: Path, using: Using, how: Opening) -> HeldOut:
+    """Open noisy pictures beside their clean ones, before the training that is to be measured on them.
+
+    Raises
+    ------
+    DataError
+        If they do not match.
+    """
+    noisy, clean, _ = open_pairs(named(cast("Path", using.pictures)), named(truth), how)
+    if len(noisy) != len(clean):
+        raise DataError(f"{using.pictures} holds {len(noisy)} pictures, but --truth {truth} {len(clean)}: give the clean one of each")
+    names = list(getattr(noisy, "names", ())) or [str(i) for i in range(len(noisy))]
+    wrong = [name for name, one, two in zip(names, noisy, clean) if one.shape != two.shape]
+    if wrong:
+        raise DataError(f"the pictures of --truth {truth} must be as large, and have as many channels, as the noisy ones: {listed(wrong)}")
+    return HeldOut(list(clean), list(noisy), names, f"the {len(noisy)} pictures")
+
+
+def _judged(restorer: Restorer, using: Using, held: HeldOut, console: Console) -> Judgement:
+    """Measure the denoiser beside older ways, and tell."""
+    chosen, notes = middle(held)
     use = Use(using.tile, using.turns, using.device)
     network = "network, 8 turns" if using.turns == 8 else "network"
     methods: dict[str, Method] = {network: lambda noisy: [restore(restorer, picture, use) for picture in noisy]}
@@ -308,17 +331,15 @@ def _applied(restorer: Restorer, using: Using, how: Opening, console: Console) -
         files = look(using.pictures, use.skip)
         for note in files.notes:
             tell(console, f"note: {note}", "dim")
-        count = Count(console, "taking noise off", len(files.heads))
         done = 0
-        try:
+        with Count(console, "taking noise off", len(files.heads), "pictures") as count:
             for done, _ in enumerate(denoise_folder(restorer, using.pictures, using.out, use=use), 1):
                 count(done)
-        finally:
-            count.close()
         told = f" ({done:,} of {len(files.heads):,} pictures)" if done < len(files.heads) else f" ({done:,} pictures)"
     elif is_picture(using.pictures):
         pixels = pixels_of(look(using.pictures).heads[0], skip=False)
-        write(using.out, restore(restorer, cast("Array", pixels), use), provenance=provenance(restorer) if use.marked else None)
+        made = enhanced(provenance(restorer), using.pictures) if use.marked else None
+        write(using.out, restore(restorer, cast("Array", pixels), use), provenance=made)
         told = ""
     else:
         source = read(using.pictures, key=how.key)
@@ -328,7 +349,7 @@ def _applied(restorer: Restorer, using: Using, how: Opening, console: Console) -
     tell(console, f"wrote {using.out}{told}")
 
 
-def _report(restorer: Restorer, found: Judgement, using: Using, learning: Learning) -> Path:
+def _report(restorer: Restorer, found: Judgement, using: Using) -> Path:
     network, facts = restorer.network, restorer.facts
     known = {
         "learned from": str(facts.get("learned from", "pictures")),
@@ -336,7 +357,7 @@ def _report(restorer: Restorer, found: Judgement, using: Using, learning: Learni
         "parameters": f"{sum(p.numel() for p in network.parameters()):,}",
         "channels at 1/2, 1/4 ...": ", ".join(map(str, network.widths)),
     }
-    if learning.noise:
-        known["noise"] = " ".join([learning.noise, *(part for part in (learning.level, learning.highest) if part)])
+    if "noise" in facts:
+        known["noise"] = str(facts["noise"])
     title = f"Noise taken off {using.pictures.name}" if using.pictures else "A denoiser"
     return write_html(DenoisingReport(title, "", known, found), cast("Path", using.report))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from isthmus.cli.places import check_file, check_folder, named
+from isthmus.cli.places import check_apart, check_file, check_folder, named
 from isthmus.cli.schema import asked
 from isthmus.cli.show import Count, number
 from isthmus.data import Dataset, Schema, Source
@@ -91,6 +91,7 @@ def run(
         If data or detector cannot be used, or nothing can be written where it should.
     """
     _check(new, model, learning, judging)
+    check_apart(judging.out, train, new)
     if model is not None:
         detector, judged = Detector.load(model), train
         data = _open_new(detector, judged, judging.labels, reading)
@@ -237,6 +238,7 @@ def _trial(detector: Detector, data: Source | Dataset, strange: Mask | None, jud
         trial = try_by_hand(detector, judging.alpha)
     else:
         trial = Trial.from_json(detector.facts[TRIAL]) if TRIAL in detector.facts else None
+        trial = trial and replace(trial, measured_on=f"{trial.measured_on}; not on these rows, but when the detector was made")
     if trial is not None:
         console.print()
         console.print(_compared(trial))

@@ -120,9 +120,9 @@ def _check(out: Path, data: Path, artifact: Artifact, report: Path | None) -> No
     from isthmus.cli.using import check
 
     if artifact.schema.kind == "pictures" and not out.suffix:
-        check(out, (), data)
+        check(out, data)
     else:
-        kit.check(out, artifact)
+        kit.check(out, artifact, data)
     if report is not None:
         if artifact.schema.kind != "pictures":
             raise ConfigError("--report shows strips of pictures, and this model was not fitted on pictures: leave it out")
@@ -205,6 +205,8 @@ def _saved(path: Path) -> Direction:
         found = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"cannot read a direction from {path}: {error}. Give an .npy file that --vector wrote") from error
+    if hasattr(found, "files"):
+        raise DataError(f"{path} holds several arrays, no direction. Give an .npy file that --vector wrote")
     if found.ndim != 1 or found.dtype.kind != "f" or not np.isfinite(found).all():
         raise DataError(f"{path} holds no direction but an array of shape {found.shape}. Give an .npy file that --vector wrote")
     return Direction(found, float("nan"))
@@ -249,7 +251,7 @@ def _write_pictures(out: Path, artifact: Artifact, edits: Edits, some: Source, d
     for number, name in enumerate(names):
         row, column = divmod(number, len(edits.strengths))
         whole = _at_own_size(artifact, data / some.ids[row] if data.is_dir() else data, edits, row, column)
-        write(out if out.suffix else (out / name).with_suffix(".png"), whole, provenance=mark)
+        write(out if out.suffix else out / name, whole, provenance=mark)
     kit.say(f"wrote {out} ({len(names)} {'pictures' if len(names) > 1 else 'picture'}, as large as the originals)")
 
 
@@ -272,12 +274,14 @@ def _at_own_size(artifact: Artifact, file: Path, edits: Edits, row: int, column:
 
 
 def _names(strengths: Sequence[float], ids: Sequence[str]) -> list[str]:
-    """Return a file's name for each row and strength: the row's own where there is one strength."""
+    """Return a file's name for each row and strength: the row's own where there is one, with its ending where two share the rest."""
     from isthmus.tasks.pictures.editing import signed
 
+    plain = [Path(name).with_suffix("").as_posix() for name in ids]
+    stems = plain if len(set(plain)) == len(plain) else list(ids)
     if len(strengths) == 1:
-        return list(ids)
-    return [f"{path.with_suffix('').as_posix()}_{signed(strength)}.png" for path in map(Path, ids) for strength in strengths]
+        return [f"{stem}.png" for stem in stems]
+    return [f"{stem}_{signed(strength)}.png" for stem in stems for strength in strengths]
 
 
 def _report(path: Path, artifact: Artifact, source: Source, edits: Edits, told: dict[str, str], residual: bool) -> None:

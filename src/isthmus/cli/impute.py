@@ -50,12 +50,13 @@ def impute(
     from rich.console import Console
 
     from isthmus.cli.flags import parse_reading
-    from isthmus.cli.places import check_file, check_folder, named
+    from isthmus.cli.places import check_apart, check_file, check_folder, named
     from isthmus.cli.show import Count
     from isthmus.tasks.completed import ENDINGS, write
     from isthmus.tasks.opening import open_data
 
     check_file(out, ENDINGS)
+    check_apart(out, data)
     if save is not None:
         check_folder(save, overwrite)
     if model is not None and (save is not None or schema is not None or kind or steps is not None):
@@ -117,6 +118,8 @@ def _tell(tally: Tally, artifact: Artifact, console: Console) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from isthmus.tasks.completed import EXACT
+
     found = tally.told(artifact.schema)
     if not found:
         tell(console, "no gap was there to fill")
@@ -129,5 +132,9 @@ def _tell(tally: Tally, artifact: Artifact, console: Console) -> None:
         table.add_row(*cells)
     if found:
         console.print(table)
+    if tally.rounded:
+        names = ", ".join(map(repr, tally.rounded))
+        mend = f"leave out what is a name rather than a number with --drop {','.join(tally.rounded)}, and put it beside the result"
+        tell(console, f"warning: whole numbers beyond {EXACT:,.0f} in {names} have lost their last digits: {mend}", "yellow")
     for name, gaps in tally.left.items():
         tell(console, f"note: {name} is left out by the model and keeps its {gaps:,} gaps", "dim")

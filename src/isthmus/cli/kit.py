@@ -148,10 +148,11 @@ def chosen(source: Source, rows: str) -> tuple[list[int], Source]:
     return found, source.take(found)
 
 
-def check(out: Path, artifact: Artifact) -> None:
-    """Refuse early a file that could not be written later."""
-    from isthmus.cli.places import PICTURES, TABLES, check_file
+def check(out: Path, artifact: Artifact, data: Path) -> None:
+    """Refuse early a file that could not be written later, or is what is read."""
+    from isthmus.cli.places import PICTURES, TABLES, check_apart, check_file
 
+    check_apart(out, data)
     check_file(out, PICTURES if artifact.schema.kind == "pictures" else TABLES)
 
 

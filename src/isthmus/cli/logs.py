@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from isthmus.cli.kit import tell
-from isthmus.cli.places import check_file, check_folder
+from isthmus.cli.places import check_apart, check_file, check_folder
 from isthmus.data.logs import Tally
 from isthmus.errors import ConfigError
 from isthmus.files import atomic_path
@@ -137,8 +137,10 @@ def _check(order: Order) -> None:
     check_share("alpha", ALPHA if order.alpha is None else order.alpha)
     if order.out is not None:
         check_file(order.out, APPENDED if order.follow else ENDINGS)
+        check_apart(order.out, order.logs, *order.train)
     if order.report is not None:
         check_file(order.report, (".html", ".htm", ".txt", ".md"))
+        check_apart(order.report, order.logs, *order.train, flag="--report")
     if order.model is not None and order.learns:
         check_folder(order.model, order.overwrite)
     if order.follow and order.alone:

@@ -22,6 +22,7 @@ _ORIGINALS = ("neighbours", "uncertainty")
 _STATES = {
     "trusted": "Signed by somebody whom the given certificates vouch for, and not changed since.",
     "valid": "Not changed since it was signed. Whether the signer is to be trusted, nobody said: give root certificates with --trust.",
+    "unknown": "Not changed since it was signed, by somebody whom none of the given certificates vouches for.",
     "invalid": "The signature does not hold: the picture, or what it says of itself, was changed after it was signed.",
 }
 
@@ -123,4 +124,5 @@ def _tell_signature(path: Path, console: Console, trust: Path | None) -> None:
     signature = {"signature": found.state, "signed by": found.signer, "vouched for by": found.issuer, "time": found.time}
     entries = {name: text for name, text in signature.items() if text} | (_entries(found.provenance) if found.provenance else {})
     console.print(facts(entries, "\nContent Credentials (C2PA)"))
-    _note(console, _STATES[found.state] + "".join(f"\n- {problem}" for problem in found.problems), "" if found.problems else "dim")
+    state = "unknown" if found.state == "valid" and trust is not None else found.state
+    _note(console, _STATES[state] + "".join(f"\n- {problem}" for problem in found.problems), "" if found.problems else "dim")

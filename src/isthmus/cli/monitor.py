@@ -71,13 +71,14 @@ def monitor(
     _check(data, follow, once)
     from rich.console import Console
 
-    from isthmus.cli.places import check_file, check_parent
+    from isthmus.cli.places import check_apart, check_file, check_parent
     from isthmus.tasks.monitor_budget import Budget
     from isthmus.tasks.monitor_run import Session
     from isthmus.tasks.monitor_state import ENDINGS
 
     if out is not None:
         check_file(out, ENDINGS)
+        check_apart(out, *(data or []))
     if state is not None:
         check_parent(state, "--state")
     console = Console(highlight=False, soft_wrap=True)

@@ -90,6 +90,8 @@ class Bar(Callback):
 class Count:
     """A progress bar of rows. Silent if the console is none, or no terminal.
 
+    As the context of what is done, it goes away with it, and says how far Ctrl-C let it come.
+
     Parameters
     ----------
     console : rich.console.Console, optional
@@ -97,19 +99,30 @@ class Count:
         What is being done.
     total : int
         Rows in all.
+    unit : str
+        What they are, if not rows.
     """
 
-    def __init__(self, console: Console | None, title: str, total: int) -> None:
-        self.console, self.title, self.total = console, title, total
+    def __init__(self, console: Console | None, title: str, total: int, unit: str = "rows") -> None:
+        self.console, self.title, self.total, self.unit, self.done = console, title, total, unit, 0
         self._progress: Progress | None = None
         self._task: Any = None
 
+    def __enter__(self) -> Count:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.close()
+        if kind is KeyboardInterrupt and self.console is not None:
+            self.console.print(f"stopped after {self.done:,} of {self.total:,} {self.unit}; what is written is whole", soft_wrap=True)
+
     def __call__(self, done: int) -> None:
         """Move the bar to `done` rows; it is taken away when all are done."""
+        self.done = done
         if self.console is None or not self.console.is_terminal:
             return
         if self._progress is None:
-            columns = (TextColumn("{task.description}"), BarColumn(bar_width=30), TextColumn("{task.completed:,} rows"))
+            columns = (TextColumn("{task.description}"), BarColumn(bar_width=30), TextColumn(f"{{task.completed:,}} {self.unit}"))
             self._progress = Progress(*columns, TimeRemainingColumn(compact=True), TextColumn("left"), console=self.console, transient=True)
             self._task = self._progress.add_task(self.title, total=self.total)
             self._progress.start()

@@ -32,7 +32,7 @@ def traverse(
     from isthmus.tasks.space import traverse as go
 
     artifact, source = kit.opened(model, data, key, condition)
-    kit.check(out, artifact)
+    kit.check(out, artifact, data)
     found = go(artifact, source, row, steps, top)
     for unit, value in zip(found.dimensions, found.importance):
         kit.say(f"unit {unit}: {found.measure} {value:.3g}")
@@ -52,12 +52,9 @@ def cluster(
     """Group rows by their codes: group, how surely, and the distance from the group's centre."""
     import numpy as np
 
-    from isthmus.cli.places import TABLES, check_file
     from isthmus.tasks.space import cluster as group
 
-    artifact, source = kit.opened(model, data, key, condition)
-    check_file(out, TABLES)
-    _check_picture(picture, artifact)
+    artifact, source = _opened(model, data, key, condition, out, picture)
     found = group(artifact, source, groups, seed)
     kit.say(f"{len(np.unique(found.labels))} groups of {np.bincount(found.labels, minlength=len(found.centres)).tolist()} rows")
     sure = found.probabilities.max(1)
@@ -79,16 +76,20 @@ def _sheet(found: Clusters, source: Source) -> kit.Array:
     return np.stack(lines)
 
 
-def _check_picture(path: Path | None, artifact: Artifact) -> None:
-    """Refuse early a sheet that could not be written later."""
-    from isthmus.cli.places import SHEETS, check_file
+def _opened(model: Path, data: Path, key: str | None, condition: str | None, out: Path, picture: Path | None) -> tuple[Artifact, Source]:
+    """Open model and data, and refuse early a table or a sheet that could not be written later."""
+    from isthmus.cli.places import SHEETS, TABLES, check_apart, check_file
     from isthmus.errors import ConfigError
 
-    if path is None:
-        return
-    if artifact.schema.kind != "pictures":
-        raise ConfigError("--picture is for models of pictures: leave it out")
-    check_file(path, SHEETS, flag="--picture")
+    artifact, source = kit.opened(model, data, key, condition)
+    check_apart(out, data)
+    check_file(out, TABLES)
+    if picture is not None:
+        if artifact.schema.kind != "pictures":
+            raise ConfigError("--picture is for models of pictures: leave it out")
+        check_apart(picture, data, flag="--picture")
+        check_file(picture, SHEETS, flag="--picture")
+    return artifact, source
 
 
 def neighbours(
@@ -107,13 +108,10 @@ def neighbours(
     """Find the rows whose codes are nearest to those of some rows."""
     import numpy as np
 
-    from isthmus.cli.places import TABLES, check_file
     from isthmus.errors import ConfigError
     from isthmus.tasks.space import neighbours as find
 
-    artifact, source = kit.opened(model, data, key, condition)
-    check_file(out, TABLES)
-    _check_picture(picture, artifact)
+    artifact, source = _opened(model, data, key, condition, out, picture)
     numbers, some = kit.chosen(source, rows)
     there = source if among is None else kit.opened(model, among, key, condition)[1]
     own = int(among is None)  # a row is the nearest to itself
@@ -139,12 +137,9 @@ def uncertainty(
     """Write how sure the code of every row is: spread of the posterior, distance from known codes, spread of the reconstruction."""
     import numpy as np
 
-    from isthmus.cli.places import TABLES, check_file
     from isthmus.tasks.space import uncertainty as measure
 
-    artifact, source = kit.opened(model, data, key, condition)
-    check_file(out, TABLES)
-    _check_picture(picture, artifact)
+    artifact, source = _opened(model, data, key, condition, out, picture)
     found = measure(artifact, source, seed=seed)
     kit.write_table(out, {"posterior spread": found.spread, "distance": found.distance, "reconstruction spread": found.rebuilt})
     if picture is not None:
@@ -170,7 +165,7 @@ def arithmetic(
     from isthmus.tasks.space import arithmetic as compute
 
     artifact, source = kit.opened(model, data, key, condition)
-    kit.check(out, artifact)
+    kit.check(out, artifact, data)
     added, taken = kit.numbers(plus, "--plus"), kit.numbers(minus, "--minus") if minus else []
     found = compute(artifact, source, added, taken)
     shown = artifact.schema.align(source.take([*added, *taken]))

@@ -126,6 +126,9 @@ def swap(
         swapping.refuse_frames(model, frames, to, out)
         job = swapping.Job(tuple(domain), save, overwrite, preview, checkpoint, resume, reading, settings)
         raise typer.Exit(swapping.learn(job, kit.console()))
+    plain = Settings()
     learning = {"--save": save, "--preview": preview, "--checkpoint": checkpoint, "--steps": steps, "--seconds": seconds}
+    learning |= {"--channels": channels, "--size": size, "--mirror": mirror or None, "--tint": tint or None, "--critic": critic or None}
+    learning |= {"--code": None if code == plain.code else code, "--warp": None if warp == plain.warp else warp}
     swapping.refuse_learning(learning, resume)
     swapping.apply(model, frames, out, swapping.order(to, source, mask, soft, device, reading), reading)

@@ -14,11 +14,12 @@ from isthmus.artifact.swapping import SwapModel
 from isthmus.cli import marks, show
 from isthmus.cli.border import INTERRUPTED
 from isthmus.cli.kit import console, say
-from isthmus.cli.places import SHEETS, check_file, check_folder, check_parent
+from isthmus.cli.places import SHEETS, check_apart, check_file, check_folder, check_parent, check_pictures
 from isthmus.data import write
 from isthmus.data.options import as_size
 from isthmus.errors import ConfigError, DataError
-from isthmus.tasks.pictures.denoise_files import is_array, is_picture, look
+from isthmus.tasks.pictures.denoise_files import is_array, look
+from isthmus.tasks.pictures.opening import check_there
 from isthmus.tasks.pictures.swap import Settings, checked, fit
 from isthmus.tasks.pictures.swap_files import Order, Reading, made_by, parse_box, read_domain, swap_array, swap_folder
 from isthmus.tasks.pictures.swap_files import preview as write_preview
@@ -140,7 +141,7 @@ def learn(job: Job, out: Console) -> int:
 def _check(job: Job) -> None:
     if job.save is None:
         raise ConfigError("--domain learns a model: give --save FOLDER, where it is kept")
-    check_folder(job.save, job.overwrite)
+    check_folder(job.save, job.overwrite, "--save")
     if job.preview is not None:
         check_file(job.preview, SHEETS, flag="--preview")
     if job.checkpoint is not None:
@@ -187,7 +188,12 @@ def apply(model: Path | None, frames: Path | None, out: Path | None, how: Order,
     arrays = is_array(frames)
     if arrays and (how.box is not None or how.mask != "ellipse"):
         raise ConfigError("--box and --mask blend into frames in picture files; pictures in arrays are swapped whole: leave them out")
-    check_file(out, (*ARRAYS, *SHEETS) if arrays or is_picture(frames) else (), folder=not is_picture(frames))
+    check_there(frames)
+    check_apart(out, frames)
+    if frames.is_dir():
+        check_pictures(out)
+    else:
+        check_file(out, (*ARRAYS, *SHEETS), folder=arrays)
     found = SwapModel.load(model)
     found.number(how.to)
     if arrays:
@@ -198,15 +204,10 @@ def apply(model: Path | None, frames: Path | None, out: Path | None, how: Order,
 
 
 def _each(model: SwapModel, frames: Path, out: Path, how: Order) -> None:
-    if not frames.exists():
-        raise DataError(f"there is no file or folder {frames}. Check the path")
     total, done = len(look(frames, how.skip).heads), 0
-    count = show.Count(console(), "swapping", total)
-    try:
+    with show.Count(console(), "swapping", total, "pictures") as count:
         for _ in swap_folder(model, frames, out, how):
             done += 1
             count(done)
-    finally:
-        count.close()
     left = f"; left out {total - done} that could not be read" if done < total else ""
     say(f"wrote {out} ({done:,} picture{'s' if done != 1 else ''} as {how.to}{left})")

@@ -26,6 +26,7 @@ from isthmus.tasks.pictures.translate_files import (
     Order,
     check_inputs,
     check_out,
+    check_partners,
     made_by,
     open_inputs,
     refuse_colours,
@@ -120,7 +121,7 @@ def run(learning: Learning, using: Using, model: Path | None, how: Reading, cons
         tell(console, f"{model}: learned {fitted.facts.get('learned', '?')}")
     else:
         _check_data(learning, using, how)
-        fitted = _learned(learning, how, console)
+        fitted = _learned(learning, using, how, console)
     if using.data is not None and using.out is not None:
         _applied(fitted, learning.training, using, using.out, how, console)
     return INTERRUPTED if model is None and fitted.facts.get("stopped") == "interrupted" else 0
@@ -157,11 +158,20 @@ def _check_data(learning: Learning, using: Using, how: Reading) -> None:
         raise ConfigError("say with --masks where something shall be painted, white, or give --known")
     if learning.way in ("grey", "edges") and not using.known:
         refuse_colours(opened)
+    if opened.rows is None and using.out is not None:
+        check_out(opened, using.out)
+        check_partners(opened, *_others(using))
+
+
+def _others(using: Using) -> tuple[Opened | None, Opened | None]:
+    """Open masks and right answers, where they are given."""
+    masks = None if using.masks is None else open_any(named(using.masks), channels=1)
+    return masks, None if using.truth is None else open_any(named(using.truth))
 
 
 def _check_places(learning: Learning, using: Using) -> None:
     if learning.save is not None:
-        check_folder(learning.save, learning.overwrite)
+        check_folder(learning.save, learning.overwrite, "--save")
     if learning.checkpoint is not None:
         check_parent(learning.checkpoint, "--checkpoint")
     if using.report is not None:
@@ -179,7 +189,7 @@ def _note(found: Opened, console: Console) -> Opened:
     return found
 
 
-def _learned(learning: Learning, how: Reading, console: Console) -> Translation:
+def _learned(learning: Learning, using: Using, how: Reading, console: Console) -> Translation:
     """Fit a translation, keep it, and return it."""
     path = named(cast("Path", learning.examples))
     answers: Opened | None = None
@@ -189,6 +199,8 @@ def _learned(learning: Learning, how: Reading, console: Console) -> Translation:
     else:
         examples = open_any(path, key=how.key, on_error=how.on_error)
     _note(examples, console)
+    if using.data is not None and not using.known and examples.rows is None and examples.pictures[0].shape[-1] == 1:
+        refuse_colours(open_any(named(using.data), key=how.key, on_error=how.on_error), learning.way or "pairs")
     count = f"{len(examples.pictures):,} pictures" if examples.rows is None else f"{len(examples.rows):,} rows"
     what = LEARNED[learning.way or "pairs"] if examples.rows is None else "from pairs of rows"
     tell(console, f"learning {what}: {count}{'' if answers is None else ' and what they are to become'}")
@@ -231,9 +243,7 @@ def _keep(model: Translation, learning: Learning, console: Console) -> None:
 def _applied(model: Translation, training: Training, using: Using, out: Path, how: Reading, console: Console) -> None:
     """Translate, and write what came out."""
     path = named(cast("Path", using.data))
-    holes, truth = (
-        None if part is None else open_any(named(part), channels=1 if part is using.masks else None) for part in (using.masks, using.truth)
-    )
+    holes, truth = _others(using)
     use = Use(tile=using.tile, vivid=using.vivid, boldness=using.boldness, device=training.device)
     order = Order(holes, truth, using.known, using.draws, training.seed, use)
     opened = _note(open_inputs(model, path, how.key, using.known, how.on_error), console)
@@ -261,15 +271,13 @@ def _rows(model: Translation, rows: Any, out: Path, order: Order, report: Path |
 def _pictures(model: Translation, opened: Opened, out: Path, order: Order, report: Path | None, console: Console) -> None:
     mark = made_by(model) if marks.wanted() else None
     total = len(opened.pictures)
-    count, kept, near = Count(console, "translating", total), list[Answer](), list[float]()
-    try:
-        for done, (answer, _) in enumerate(write_answers(translated(model, opened, order), out, mark, total), 1):
+    kept, near = list[Answer](), list[float]()
+    with Count(console, "translating", total, "pictures") as count:
+        for done, (answer, _) in enumerate(write_answers(translated(model, opened, order), out, mark, total, opened.path), 1):
             count(done)
             near.append(answer.psnr)
             if report is not None and done <= REPORTED:
                 kept.append(answer)
-    finally:
-        count.close()
     tell(console, f"wrote {out} ({total:,} picture{'s' if total > 1 else ''}{f', {order.draws} draws of each' if order.draws else ''})")
     if order.known or order.truth is not None:
         which = ", the first draw of each" if order.draws else ""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from rich.text import Text
 
 from isthmus.cli.marks import made_by, wanted
-from isthmus.cli.places import SHEETS, check_file, named
+from isthmus.cli.places import SHEETS, TABLES, check_apart, check_file, named
 from isthmus.cli.show import Count
 from isthmus.data import Dataset, Source
 from isthmus.data import write as write_array
@@ -111,7 +111,7 @@ def tell(written: output.Written, console: Console) -> None:
     console.print(Text(f"wrote {written.path} ({shape}){parts}"), soft_wrap=True)
 
 
-def check(out: Path, endings: tuple[str, ...], data: Path) -> None:
+def check(out: Path, data: Path) -> None:
     """Refuse early an output that could not be written later, or that would be taken for data; a path without an ending is a folder.
 
     Raises
@@ -119,6 +119,8 @@ def check(out: Path, endings: tuple[str, ...], data: Path) -> None:
     DataError
         If the ending is unknown, or the place is not free, cannot be written to, or lies among the data.
     """
-    check_file(out, endings, folder=not (out.suffix and out.is_dir()))
+    check_file(out, TABLES, folder=not (out.suffix and out.is_dir()))
+    if not out.is_dir():
+        check_apart(out, data)
     if data.is_dir() and out.suffix.lower() in ("", ".parquet") and out.resolve().is_relative_to(data.resolve()):
         raise DataError(f"cannot write {out}: it lies in the folder {data}, and would be read as data the next time; choose another --out")

@@ -20,6 +20,7 @@ from isthmus.tasks.impute import Array, Imputed, as_columns, impute
 
 ROWS = 16_384
 EXACT = 2.0**53  # whole numbers below are told apart
+LARGEST = 2.0**64  # whole numbers are kept below
 ENDINGS = (".csv", ".tsv", ".parquet")
 _KINDS: dict[str, ColumnKind] = {"number": "number", "boolean": "boolean", "text": "category", "date": "date"}
 
@@ -153,11 +154,14 @@ class Tally:
     rows : int
     left : dict of str to int
         Columns that are left out, and how many gaps they keep.
+    rounded : dict of str to None
+        Columns with whole numbers so large that their last digits are lost.
     """
 
     columns: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
     rows: int = 0
     left: dict[str, int] = field(default_factory=dict[str, int])
+    rounded: dict[str, None] = field(default_factory=dict[str, None])
 
     def add(self, source: Source, schema: Schema, found: Imputed) -> None:
         """Take in a block."""
@@ -166,6 +170,7 @@ class Tally:
         for name, *more in zip(schema.columns, gaps, spread):
             entry = self.columns.setdefault(name, [0, 0.0])
             self.columns[name] = [old + new for old, new in zip(entry, more)]
+        self.rounded |= dict.fromkeys(_beyond_exact(source))
         known = set(schema.columns)
         known |= {source.names[place] for place in _constants(source, schema)}
         for j, name in enumerate(source.names if source.columns else ()):
@@ -181,6 +186,17 @@ class Tally:
             if gaps:
                 found.append((name, int(gaps), _sureness(kinds[name], spread / gaps)))
         return found
+
+
+def _beyond_exact(source: Source) -> list[str]:
+    """Return the names of the columns of numbers that are all whole, some of them too large to be told apart."""
+    types = source.types or ("number",) * len(source.names)
+    found: list[str] = []
+    for name, kind, values in zip(source.names, types, source.array.T):
+        there = values[~np.isnan(values)] if kind == "number" else values[:0]
+        if there.size and EXACT <= np.abs(there).max() < LARGEST and not np.mod(there, 1.0).any():
+            found.append(name)
+    return found
 
 
 def _sureness(kind: str, mean: float) -> str:

@@ -384,7 +384,7 @@ def warned(found: Evaluation) -> list[str]:
     if not active or found.kl.mean() < 0.1:
         told.append(
             "posterior collapse: the code says almost nothing of a row, and the decoder ignores it. Fit with free_bits=0.1 or more, "
-            "a longer kl_warmup, a smaller beta, or a likelihood of smaller scale"
+            "more steps of warm-up (kl_warmup), a smaller weight of the KL (beta), or a likelihood of smaller scale"
         )
     elif active < units / 2:
         told.append(

@@ -243,6 +243,8 @@ def _way(noise: Corruption | None, paired: bool, alone: bool) -> str:
         )
     if isinstance(noise, Ranged) and noise.lowest != noise.highest:
         raise ConfigError("noisy pictures alone need one strength of their noise: leave out highest, or the noise's name")
+    if isinstance(noise, Ranged) and not noise.highest:
+        raise ConfigError("noise of strength 0 is none: there is nothing to take off. Say how strong it is, or leave level out")
     return kind
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,14 @@ from isthmus.data import read, write
 from isthmus.data.options import ReadOptions
 from isthmus.data.pictures import PICTURE_ENDINGS, equal_channels, find_pictures, read_heads, refuse_troubles
 from isthmus.data.pixels import Head
-from isthmus.data.provenance import Provenance
+from isthmus.data.provenance import COMPOSITE, TRAINED, Provenance, read_provenance
 from isthmus.errors import DataError
 from isthmus.nn.tiling import TILE
 
 Array = NDArray[Any]
 COLOURED = 3
 ENHANCED = "algorithmicallyEnhanced"
+MADE = (TRAINED, COMPOSITE)  # what stays so when it is enhanced
 
 
 @dataclass(frozen=True)
@@ -145,10 +146,9 @@ def targets_of(files: Files, folder: Path, out: Path) -> list[Path]:
     Raises
     ------
     DataError
-        If two would go to one place, or `out` is `folder`.
+        If two would go to one place, or `out` is `folder` or lies within it.
     """
-    if out.resolve() == folder.resolve():
-        raise DataError(f"{out}: the pictures there would be replaced; choose another folder for the results")
+    check_outside(out, folder)
     targets = [out / Path(name).with_suffix(".png") for name in files.names]
     seen: set[Path] = set()
     for target in targets:
@@ -156,6 +156,20 @@ def targets_of(files: Files, folder: Path, out: Path) -> list[Path]:
             raise DataError(f"{folder}: several pictures would be written to {target}; give them different names")
         seen.add(target)
     return targets
+
+
+def check_outside(out: Path, folder: Path) -> None:
+    """Refuse a place for results that is the folder of what is read, or lies within it.
+
+    Raises
+    ------
+    DataError
+        If it is.
+    """
+    if out.expanduser().resolve() == folder.expanduser().resolve():
+        raise DataError(f"{out}: the pictures there would be replaced; choose another place for the results")
+    if folder.is_dir() and not is_array(out) and out.expanduser().resolve().is_relative_to(folder.expanduser().resolve()):
+        raise DataError(f"{out} lies in the folder {folder}, and would be read as a part of it the next time; choose another place")
 
 
 def denoise_folder(
@@ -186,11 +200,12 @@ def denoise_folder(
     Raises
     ------
     DataError
-        If there is no picture, one cannot be read, two would be written under one name, or `out` is `folder`.
+        If there is no picture, one cannot be read, two would be written under one name, or `out` is `folder` or within it.
 
     Notes
     -----
-    The metadata of what is written say that an algorithm enhanced it (IPTC ``algorithmicallyEnhanced``), and which.
+    The metadata of what is written say that an algorithm enhanced it (IPTC ``algorithmicallyEnhanced``), and which; those of pictures
+    that a model made still say that: see `enhanced`.
     """
     use, folder, out = use or Use(), Path(folder).expanduser(), Path(out).expanduser()
     files = look(folder, use.skip)
@@ -202,7 +217,7 @@ def denoise_folder(
         found = restore(restorer, pixels, use)
         if watch is not None:
             watch(head.path, pixels, found)
-        yield write(target, found, provenance=made)
+        yield write(target, found, provenance=enhanced(made, head.path))
 
 
 def pixels_of(head: Head, skip: bool) -> Array | None:
@@ -229,6 +244,28 @@ def pixels_of(head: Head, skip: bool) -> Array | None:
 def provenance(restorer: Restorer) -> Provenance:
     """Return what pictures that a denoiser made say of themselves."""
     return Provenance(ENHANCED, f"isthmus {__version__}", "isthmus denoiser", fingerprint(restorer), "denoise")
+
+
+def enhanced(made: Provenance | None, path: Path) -> Provenance | None:
+    """Return the mark of a picture that was enhanced: if a model made the picture, wholly or in part, it still says so.
+
+    Parameters
+    ----------
+    made : Provenance or None
+        The mark of what enhanced it.
+    path : path
+        The file it was before.
+    """
+    if made is None or not is_picture(path):
+        return made
+    try:
+        before = read_provenance(path)
+    except DataError:  # of what is no XMP
+        return made
+    if before is None or before.source_type not in MADE:
+        return made
+    system, model = (", ".join(filter(None, parts)) for parts in ((before.system, made.system), (before.model, made.model)))
+    return replace(made, source_type=before.source_type, system=system, model=model)
 
 
 def fingerprint(restorer: Restorer) -> str:

@@ -106,7 +106,8 @@ def estimated_level(name: str, pictures: Sequence[Array]) -> float:
     ----------
     name : {"gaussian", "poisson"}
     pictures : sequence of ndarray of shape (H, W, C)
-        uint8, uint16, or floating-point numbers from 0 (black) to 1 (white); of more than 200 some are looked at.
+        uint8, uint16, or floating-point numbers from 0 (black) to 1 (white); of more than 200 some are looked at, and those smaller
+        than 8 x 8 only where there are no others.
 
     Returns
     -------
@@ -135,7 +136,7 @@ def estimated_level(name: str, pictures: Sequence[Array]) -> float:
         raise ConfigError(f"the level of {name} noise is not seen in noisy pictures: leave out the noise's name (pixels are then hidden)")
     blocks = _blocks(_some(pictures))
     if not blocks.details.size:
-        raise DataError("pictures of one pixel show no noise. Leave them out, or say its level (command line: --level)")
+        raise DataError("pictures that are one pixel high or wide show no noise. Leave them out, or say its level (command line: --level)")
     calm = blocks.inside(name == "poisson")
     if not len(calm.details):
         raise DataError(
@@ -188,8 +189,9 @@ def _is(blocks: _Blocks, photons: bool) -> bool:
 
 def _some(pictures: Sequence[Array]) -> list[Array]:
     """Return at most `MOST` of the pictures, in units of white."""
-    chosen: list[Array] = [np.asarray(pictures[int(i)]) for i in np.unique(np.linspace(0, len(pictures) - 1, MOST).round())]
-    return [picture.astype(np.float64) / white(picture.dtype) for picture in chosen]
+    chosen = [pictures[int(i)] for i in np.unique(np.linspace(0, len(pictures) - 1, MOST).round())]
+    large = [picture for picture in chosen if min(picture.shape[:2]) >= 2 * SIDE]
+    return [np.asarray(picture).astype(np.float64) / white(picture.dtype) for picture in large or chosen]
 
 
 def _blocks(pictures: Sequence[Array]) -> _Blocks:

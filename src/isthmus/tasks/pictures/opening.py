@@ -73,15 +73,22 @@ def open_pictures(path: Path, how: Opening | None = None) -> tuple[Sequence[Pict
         if source.kind != "pictures":
             raise DataError(f"{path.name} holds a table of shape {source.array.shape}, no pictures: give (n, H, W) or (n, H, W, C)")
         return as_pictures(source.array, path.name), list(source.notes)
-    _must_be_there(path)
+    check_there(path)
     files = look(path, how.options.on_error == "skip")
     return shelf_of(files, how)
 
 
-def _must_be_there(path: Path) -> None:
+def check_there(path: Path) -> None:
+    """Refuse what is neither a folder, nor a picture or a file of arrays by its ending.
+
+    Raises
+    ------
+    DataError
+        If there is nothing, or something else.
+    """
     if not path.exists():
         raise DataError(f"there is no file or folder {path}. Check the path")
-    if not path.is_dir() and path.suffix.lower() not in PICTURE_ENDINGS:
+    if not path.is_dir() and path.suffix.lower() not in (*PICTURE_ENDINGS, ".npy", ".npz"):
         raise DataError(
             f"{path.name} is no picture by its ending. Give a folder of pictures, a file that ends in {', '.join(PICTURE_ENDINGS)}, "
             "or .npy or .npz"
@@ -130,14 +137,17 @@ def matched(first: Path, second: Path, skip: bool = False) -> tuple[Files, Files
     files = [look(folder, skip) for folder in (first, second)]
     one, two = (_by_stem(found, folder) for found, folder in zip(files, (first, second)))
     alone = {first: sorted(one.keys() - two.keys()), second: sorted(two.keys() - one.keys())}
-    told = [f"only in {folder}: {_told(names)}" for folder, names in alone.items() if names]
-    if told:
-        raise DataError(f"pictures without a partner of the same name, {'; '.join(told)}. Add what is missing, or remove what is left over")
+    lonely = [f"only in {folder}: {listed(names)}" for folder, names in alone.items() if names]
+    if lonely:
+        raise DataError(
+            f"pictures without a partner of the same name, {'; '.join(lonely)}. Add what is missing, or remove what is left over"
+        )
     stems = sorted(one)
     return tuple(Files([part[stem] for stem in stems], stems, found.notes) for part, found in zip((one, two), files))  # pyright: ignore[reportReturnType]
 
 
-def _told(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Return the first of many names, and how many more there are."""
     return ", ".join(names[:LISTED]) + (f" and {len(names) - LISTED} more" if len(names) > LISTED else "")
 
 

@@ -156,7 +156,7 @@ def checked(domains: Mapping[str, Any]) -> dict[str, Tensor]:
             told = [" x ".join(map(str, size)) for size in (x.shape[1:], shape)]
             raise DataError(
                 f"pictures of domain {name!r} are {told[0]} (height x width x channels), those of {first!r} {told[1]}: bring them to one "
-                "size and all to grey or all to colour (command line: --size 64x64 --colour grey)"
+                "size and all to grey or all to RGB (command line: --size 64x64 --colour grey)"
             )
     height, width, channels = shape
     if not LEAST <= min(height, width) <= max(height, width) <= LARGEST or channels not in (1, 3):

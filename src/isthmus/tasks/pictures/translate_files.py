@@ -17,14 +17,15 @@ from isthmus.artifact.translation import Translation, Use
 from isthmus.data import write
 from isthmus.data.provenance import COMPOSITE, TRAINED, Provenance
 from isthmus.errors import ConfigError, DataError
+from isthmus.tasks.pictures.denoise_files import ENHANCED, check_outside, enhanced
 from isthmus.tasks.pictures.opened import Opened, coloured, open_any
-from isthmus.tasks.pictures.opening import LISTED
+from isthmus.tasks.pictures.opening import listed
 from isthmus.tasks.pictures.translate import make_inputs
 from isthmus.tasks.pictures.translate_table import each_psnr
 from isthmus.training.crops import Picture
 
 Array = NDArray[Any]
-KINDS = {"pairs": TRAINED, "edges": TRAINED, "grey": COMPOSITE, "masked": COMPOSITE, "half": "algorithmicallyEnhanced"}
+KINDS = {"pairs": TRAINED, "edges": TRAINED, "grey": COMPOSITE, "masked": COMPOSITE, "half": ENHANCED}
 SHEETS = (".png", ".jpg", ".jpeg", ".webp", ".avif")
 
 
@@ -94,14 +95,22 @@ def check_inputs(model: Translation, data: Opened, order: Order) -> None:
         raise ConfigError("a model that learned from pairs cannot make inputs of answers: leave out known (command line: use --truth PATH)")
     if order.known and (order.truth is not None or order.masks is not None):
         raise ConfigError("known pictures are the truth themselves, and get masks of their own: leave out truth and masks")
+    if model.way == "masked" and order.masks is None and not order.known:
+        raise ConfigError("this model paints what is missing: say with masks where, white (command line: --masks PATH, or --known)")
     if order.draws and not model.draws:
         raise ConfigError(f"a model of way={model.way!r} knows one answer to each picture: leave out draws")
     if model.channels[0] == 1 and not order.known:
-        refuse_colours(data)
+        refuse_colours(data, model.way)
 
 
-def refuse_colours(data: Opened) -> None:
+def refuse_colours(data: Opened, way: str = "grey") -> None:
     """Refuse coloured pictures, by name, where black and white ones are translated.
+
+    Parameters
+    ----------
+    data : Opened
+    way : str
+        Where inputs are made of coloured pictures, the message says how.
 
     Raises
     ------
@@ -110,10 +119,12 @@ def refuse_colours(data: Opened) -> None:
     """
     wrong = coloured(data)
     if wrong:
-        told = f"{', '.join(wrong[:LISTED])}{' ...' if len(wrong) > LISTED else ''}"
+        made = way in ("grey", "edges")
+        mend = "or let inputs be made of them, as of right answers (command line: --known)" if made else "or learn from coloured ones"
+        learned = "" if made else " by a model that learned from such"
         raise DataError(
-            f"{data.path}: black and white pictures are translated, and these are coloured: {told}. Make them grey first; or let inputs be "
-            "made of them, as of right answers (command line: --known)"
+            f"{data.path}: black and white pictures are translated{learned}, and these are coloured: {listed(wrong)}. "
+            f"Make them grey first; {mend}"
         )
 
 
@@ -121,8 +132,7 @@ def translated(model: Translation, data: Opened, order: Order) -> Iterator[Answe
     """Yield the answers to pictures one by one; errors as for `check_inputs` and `Translation`."""
     check_inputs(model, data, order)
     names = data.named
-    holes = None if order.masks is None else _partners(order.masks, names, "mask", alone=True)
-    truth = None if order.truth is None else _partners(order.truth, names, "true picture")
+    holes, truth = check_partners(data, order.masks, order.truth)
     for i, (name, picture) in enumerate(zip(names, data.pictures)):
         pixels = np.asarray(picture)
         if order.known:
@@ -160,6 +170,22 @@ def _answer(model: Translation, order: Order, answer: Answer, mask: Array | None
     return answer
 
 
+def check_partners(data: Opened, masks: Opened | None, truth: Opened | None) -> tuple[list[Picture] | None, list[Picture] | None]:
+    """Return a mask and a true picture for each picture, where they are given.
+
+    Raises
+    ------
+    DataError
+        If one is missing, or a mask is not as large as its picture; the message names it.
+    """
+    holes = None if masks is None else _partners(masks, data.named, "mask", alone=True)
+    for name, picture, hole in zip(data.named, data.pictures, holes or ()):
+        if picture.shape[:2] != hole.shape[:2]:
+            sizes = [f"{shape[0]} x {shape[1]}" for shape in (hole.shape, picture.shape)]
+            raise DataError(f"{name}: its mask has {sizes[0]} pixels, the picture {sizes[1]}: both must be as large")
+    return holes, None if truth is None else _partners(truth, data.named, "true picture")
+
+
 def _partners(others: Opened, names: list[str], kind: str, alone: bool = False) -> list[Picture]:
     """Return a partner for each picture: that of the same name, or, if it may stand `alone`, the only one there is."""
     if alone and len(others.pictures) == 1:
@@ -171,12 +197,13 @@ def _partners(others: Opened, names: list[str], kind: str, alone: bool = False) 
     by_name = {PurePosixPath(name).with_suffix(""): picture for name, picture in zip(others.names, others.pictures)}
     missing = [name for name in names if PurePosixPath(name).with_suffix("") not in by_name]
     if missing:
-        told = f"{', '.join(missing[:LISTED])}{' ...' if len(missing) > LISTED else ''}"
-        raise DataError(f"{others.path} has no {kind} for {told}: give one of the same name for each")
+        raise DataError(f"{others.path} has no {kind} for {listed(missing)}: give one of the same name for each")
     return [by_name[PurePosixPath(name).with_suffix("")] for name in names]
 
 
-def write_answers(answers: Iterator[Answer], out: Path, mark: Provenance | None, total: int) -> Iterator[tuple[Answer, Path]]:
+def write_answers(
+    answers: Iterator[Answer], out: Path, mark: Provenance | None, total: int, source: Path | None = None
+) -> Iterator[tuple[Answer, Path]]:
     """Write answers as they come, and yield each with the file it is in.
 
     Parameters
@@ -188,6 +215,8 @@ def write_answers(answers: Iterator[Answer], out: Path, mark: Provenance | None,
     mark : Provenance, optional
     total : int
         How many answers there will be.
+    source : path, optional
+        Where the pictures are from: those that a model made, and that are only enhanced, still say so.
 
     Raises
     ------
@@ -195,8 +224,7 @@ def write_answers(answers: Iterator[Answer], out: Path, mark: Provenance | None,
         If they cannot be written so.
     """
     ending = out.suffix.lower()
-    if ending in SHEETS and total > 1:
-        raise DataError(f"{total} pictures do not go into {out.name}: give a folder (no ending), .npy or .npz")
+    _check_room(out, total)
     if ending not in SHEETS and ending:
         found = list(answers)
         shapes = sorted({answer.found.shape for answer in found})
@@ -207,26 +235,36 @@ def write_answers(answers: Iterator[Answer], out: Path, mark: Provenance | None,
         yield from ((answer, written) for answer in found)
         return
     for answer in answers:
+        made = mark if source is None or mark is None or mark.source_type != ENHANCED else enhanced(mark, _file(source, answer.name))
         if ending:
-            yield answer, write(out, answer.found[0] if len(answer.found) == 1 else answer.found, provenance=mark)
+            yield answer, write(out, answer.found[0] if len(answer.found) == 1 else answer.found, provenance=made)
             continue
         plain = PurePosixPath(answer.name).with_suffix("")
         files = [out / (f"{plain}-{k}.png" if len(answer.found) > 1 else f"{plain}.png") for k in range(1, len(answer.found) + 1)]
         for file, picture in zip(files, answer.found):
-            write(file, picture, provenance=mark)
+            write(file, picture, provenance=made)
         yield answer, files[0]
 
 
+def _file(source: Path, name: str) -> Path:
+    return source / name if source.is_dir() else source
+
+
+def _check_room(out: Path, total: int) -> None:
+    if out.suffix.lower() in SHEETS and total > 1:
+        raise DataError(f"{total} pictures do not go into {out.name}: give a folder (no ending), .npy or .npz")
+
+
 def check_out(data: Opened, out: Path) -> None:
-    """Refuse a folder whose pictures would be replaced.
+    """Refuse a place into which the results cannot go, or where pictures would be replaced.
 
     Raises
     ------
     DataError
-        If `out` is where the pictures are, or two would be written under one name.
+        If `out` is where the pictures are, or holds but one of many, or two would be written under one name.
     """
-    if out.expanduser().resolve() == data.path.expanduser().resolve():
-        raise DataError(f"{out}: the pictures there would be replaced; choose another place for the results")
+    check_outside(out, data.path)
+    _check_room(out, len(data.pictures))
     plain = [str(PurePosixPath(name).with_suffix("")) for name in data.names]
     twice = sorted({name for name in plain if plain.count(name) > 1}) if len(set(plain)) < len(plain) else []
     if twice:
