@@ -3,7 +3,7 @@
     ISTHMUS_DATA=folder python benchmarks/swap.py bold --seconds 300 --seeds 3      # thin and bold digits
     python benchmarks/swap.py slant --seconds 300 --seeds 3                         # digits that lean left and right
     python benchmarks/swap.py people --seconds 300 --seeds 3                        # four people of ORL
-    python benchmarks/swap.py frey --seconds 300 --seeds 3                          # a film of one person, and each of the four people
+    python benchmarks/swap.py frey --seconds 600 --seeds 3                          # a film of one person, and the four people
     python benchmarks/swap.py bold --validate                                       # measured on training pictures: for tuning
 
 Seconds are CPU seconds of the process.
@@ -283,47 +283,37 @@ class Faces:
 def faces(options: argparse.Namespace, settings: Settings) -> list[dict]:
     film, people = options.task == "frey", [f"s{i}" for i in options.people]
     known = Faces(options.validate, FRAME) if film else Faces(options.validate)
-    pose, found = known.pose(people), []
+    names = ["frey", *people] if film else people
+    ways_there = {("each", "each other"): [(a, b) for a in names for b in names if a != b]}
+    if film:
+        ways_there = {("frey", "each person"): [("frey", b) for b in people], ("each person", "frey"): [(a, "frey") for a in people]}
+    domains, pose, found = {name: known.train[name] for name in names}, known.pose(people), []
     for seed in range(options.first, options.first + options.seeds):
-        for names in [["frey", person] for person in people] if film else [people]:
-            baselines = options.baselines and seed == options.first
-            domains = {name: known.train[name] for name in names}
-            ways, model, spent = methods(domains, replace(settings, seed=seed), baselines, 20, options.apart)
-            about = {"seed": seed, "cpu seconds": spent, "steps": model.history[-1]["step"]}
-            for name, way in ways.items():
-                for pairs in [[tuple(names)], [tuple(names[::-1])]] if film else [[(a, b) for a in names for b in names if a != b]]:
-                    found.append({"method": name, **about, **swapped_faces(known, pose, way, names, pairs)})
-                    tell(found[-1])
-                    if options.sheet and name == "swapper":
-                        x = np.concatenate([known.sources[a] for a, _ in pairs])
-                        rebuilt = np.concatenate([model.reconstruct(known.sources[a], a) for a, _ in pairs])
-                        y = np.concatenate([way(known.sources[a], a, b) for a, b in pairs])
-                        goal = np.concatenate([[b] * len(known.sources[a]) for a, b in pairs])
-                        title = "-".join([options.task, *(pairs[0] if film else ()), str(seed)])
-                        sheet(options.sheet, title, x, rebuilt, y, known.among(y, names) == goal)
-            if options.save:
-                model.save(f"{options.save}-{'-'.join(names)}-{seed}")
+        ways, model, spent = methods(domains, replace(settings, seed=seed), options.baselines and seed == options.first, 20, options.apart)
+        about = {"seed": seed, "cpu seconds": spent, "steps": model.history[-1]["step"]}
+        for name, way in ways.items():
+            for (source, target), pairs in ways_there.items():
+                x = [known.sources[a] for a, _ in pairs]
+                y = [way(rows, a, b) for rows, (a, b) in zip(x, pairs)]
+                goal = np.concatenate([[b] * len(rows) for rows, (_, b) in zip(x, pairs)])
+                every, swapped = np.concatenate(x), np.concatenate(y)
+                right = known.among(swapped, names) == goal
+                each = [stats.spearmanr(pose(a), pose(b)).statistic for a, b in zip(x, y)]
+                entry = {"method": name, "from": source, "to": target, **about, "pictures": len(every)}
+                entry |= {"domain": right.mean(), "of 41": (known.who(swapped) == goal).mean()}
+                entry |= {"pose": stats.spearmanr(pose(every), pose(swapped)).statistic, "pose within pairs": np.nanmean(each)}
+                found.append(entry)
+                tell(entry)
+                if film:
+                    print(
+                        "    pose of each pair: " + "  ".join(f"{a} to {b} {value:.2f}" for (a, b), value in zip(pairs, each)), flush=True
+                    )
+                if options.sheet and name == "swapper":
+                    rebuilt = np.concatenate([model.reconstruct(rows, a) for rows, (a, _) in zip(x, pairs)])
+                    sheet(options.sheet, f"{options.task}-{source}-{seed}", every, rebuilt, swapped, right)
+        if options.save:
+            model.save(f"{options.save}-{seed}")
     return found
-
-
-def swapped_faces(known: Faces, pose, way, names: list[str], pairs: list[tuple[str, str]]) -> dict:
-    """What judge and probe say of pictures swapped between pairs of domains."""
-    x = [known.sources[a] for a, _ in pairs]
-    y = [way(rows, a, b) for rows, (a, b) in zip(x, pairs)]
-    goal = np.concatenate([[b] * len(rows) for rows, (_, b) in zip(x, pairs)])
-    every, swapped = np.concatenate(x), np.concatenate(y)
-    each = [stats.spearmanr(pose(a), pose(b)).statistic for a, b in zip(x, y)]
-    source, target = (name if name == "frey" else "a person" for name in pairs[0]) if "frey" in names else ("each", "each other")
-    return {
-        "from": source,
-        "to": target,
-        "people": " ".join(name for name in names if name != "frey"),
-        "pictures": len(every),
-        "domain": (known.among(swapped, names) == goal).mean(),
-        "of 41": (known.who(swapped) == goal).mean(),
-        "pose": stats.spearmanr(pose(every), pose(swapped)).statistic,
-        "pose within pairs": np.nanmean(each),
-    }
 
 
 def tell(entry: dict) -> None:
@@ -341,7 +331,7 @@ def summary(rows: list[dict]) -> None:
                 continue
             figures = {key: [float(row[key]) for row in those] for key, value in those[0].items() if isinstance(value, float)}
             told = "  ".join(f"{key} {np.mean(v):.3f} ({min(v):.3f} to {max(v):.3f})" for key, v in figures.items())
-            print(f"{method}, {way[0]} to {way[1]}, {len(those)} fit(s): {told}")
+            print(f"{method}, {way[0]} to {way[1]}, {len(those)} seed(s): {told}")
 
 
 def main() -> None:
