@@ -198,6 +198,13 @@ def test_what_cannot_be_is_told_in_one_line(refused, folder, kept, monkeypatch, 
     assert message in refused("detect", *arguments)
 
 
+@pytest.mark.parametrize(("rows", "labels"), [(["train.csv"], "nobody"), (["train.csv", "new.csv"], "km")])
+def test_labels_that_cannot_be_are_refused_before_the_learning(refused, folder, monkeypatch, rows, labels):
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("isthmus.cli.detecting._fit", lambda *_: pytest.fail("it learned first"))
+    refused("detect", *rows, "--labels", labels)
+
+
 def test_two_rows_and_one_column(refused, good, tmp_path):
     (tmp_path / "two.csv").write_text("a,b\n1,2\n3,4\n")
     assert "at least 5 healthy rows" in refused("detect", "two.csv")

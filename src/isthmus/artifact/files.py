@@ -181,7 +181,9 @@ def read_folder(path: Path, name: str, version: int) -> tuple[dict[str, Any], di
     if not path.exists() and _old(path).is_dir():
         path = _old(path)  # a save died between its two renames; the next one puts the folder back
     if not path.is_dir():
-        raise ArtifactError(f"no saved model at {path}: give the folder that save(), `isthmus fit --out` or `isthmus detect --save` wrote")
+        raise ArtifactError(
+            f"no saved model at {path}: give the folder that save(), `isthmus fit --out`, `detect --save`, `denoise --save` ... wrote"
+        )
     from safetensors.numpy import load as load_arrays
     from safetensors.torch import load as load_tensors
 

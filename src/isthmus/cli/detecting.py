@@ -97,10 +97,12 @@ def run(
         data = _open_new(detector, judged, judging.labels, reading)
         _say(console, f"{model}: a detector fitted on {detector.facts.get('training rows', 0):,} rows of {detector.facts.get('data', '')}")
     else:
+        judged = train if new is None else new
+        if judging.labels is not None:
+            strange_by(read_labels(judged, judging.labels, None))  # what is wrong with them is said before the learning
         source = _open(named(train), judging.labels, reading)
         detector = _fit(source, new is None, learning, console)
         _keep(detector, reading, learning, console)
-        judged = train if new is None else new
         data = source if new is None else _open_new(detector, new, judging.labels, reading)
     if judging.alpha is not None:
         detector.alpha = judging.alpha
