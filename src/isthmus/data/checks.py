@@ -181,7 +181,7 @@ class _Flaws:
         named: list[str | int] = [columns[j] if columns else j for j in np.flatnonzero(self.first >= 0).tolist()]
         told = [self._column(j, name) for j, name in list(zip(np.flatnonzero(self.first >= 0).tolist(), named))[:LISTED]]
         more = f"; and {len(named) - LISTED} more columns" if len(named) > LISTED else ""
-        mend = f"Leave the columns out with {drop_mend(named)}, or leave those rows out"
+        mend = f"Mend those values, leave the rows out, or fit without the columns: {drop_mend(named)}"
         return f"{'; '.join(told)}{more}. {mend}"
 
     def _column(self, j: int, name: Any) -> str:
