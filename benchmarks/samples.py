@@ -2,6 +2,7 @@
 
     ISTHMUS_DATA=folder python benchmarks/samples.py                      # every model, about 5 CPU minutes each
     python benchmarks/samples.py --models undercomplete --minutes 2 --json samples.json
+    python benchmarks/samples.py --models subpixel --minutes 11           # about 290 CPU seconds: its start is slower than the rest
 
 Each model is trained on the 60,000 training pictures for about the CPU minutes that are asked for (its steps are set by a timed
 start; the CPU seconds really used are printed). Samples are means of the decoder. The judge is a small classifier trained here on the
