@@ -313,6 +313,12 @@ def test_a_denoiser_that_is_told_nothing_recognises_the_noise(parts) -> None:
     assert ways == ["noisy pictures alone, of known Gaussian noise", "noisy pictures alone"]
 
 
+@pytest.mark.parametrize("noise", [None, "gaussian"])
+def test_alone_and_pairs_do_not_go_together(parts, noise) -> None:
+    with pytest.raises(ConfigError):
+        Denoiser(noise, alone=True, steps=2).fit(parts[0], parts[0])
+
+
 def test_a_denoiser_that_is_not_told_the_level_finds_it(parts) -> None:
     noisy = spoil(parts[0], make_noise("gaussian", 0.1))
     model = Denoiser(noise="gaussian", alone=True, steps=5, widths=(8,)).fit(noisy)

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     from isthmus.training import History
 
-# Steps of a training that only its time ends.
-_UNLIMITED = 1 << 40
 _KINDS = {
     "isthmus detector": ("detector", "tasks.detector.Detector", "detect"),
     "isthmus log detector": ("log detector", "tasks.logs.LogDetector", "detect --logs"),
@@ -64,7 +62,9 @@ def tell(folder: Path, form: str, console: Console) -> History | None:
 
 def _limited(settings: dict[str, Any]) -> dict[str, Any]:
     """Leave out the steps where the time alone was to end the training."""
-    return {key: value for key, value in settings.items() if key != "steps" or value < _UNLIMITED}
+    from isthmus.training.restoring import UNLIMITED
+
+    return {key: value for key, value in settings.items() if key != "steps" or value < UNLIMITED}
 
 
 def _plain(entries: dict[str, Any]) -> dict[str, Any]:

@@ -39,7 +39,7 @@ from isthmus.tasks.pictures.denoise_files import (
 )
 from isthmus.tasks.pictures.denoise_table import Judgement, Method, judge, usual_methods
 from isthmus.tasks.pictures.held import HeldOut, held_out, middle
-from isthmus.tasks.pictures.noise_levels import estimated_level, recognised
+from isthmus.tasks.pictures.noise_levels import estimated_level, recognised_level
 from isthmus.tasks.pictures.noises import described, make_noise
 from isthmus.tasks.pictures.opening import Opening, check_there, listed, open_pairs, open_pictures
 
@@ -244,12 +244,13 @@ def _learned(learning: Learning, using: Using, how: Opening, console: Console) -
 
 def _seen(found: Sequence[Any], noise: Corruption | None, learning: Learning, console: Console) -> Corruption | None:
     """Return the noise of noisy pictures alone: as it was said, or as they show."""
-    kind = recognised(found) if learning.noise is None else learning.noise
-    if kind is None:
-        tell(console, "noise: neither Gaussian nor that of photons, as far as the pictures show: pixels are hidden")
-    if kind in (None, UNKNOWN) or learning.level is not None:
+    if learning.noise == UNKNOWN or learning.level is not None:
         return noise
-    seen = make_noise(kind, estimated_level(kind, found), strength(learning.highest, "--highest"), learning.clip)
+    level = recognised_level(found) if learning.noise is None else (learning.noise, estimated_level(learning.noise, found))
+    if level is None:
+        tell(console, "noise: neither Gaussian nor that of photons, as far as the pictures show: pixels are hidden")
+        return noise
+    seen = make_noise(*level, strength(learning.highest, "--highest"), learning.clip)
     mend = "say it with --level" if learning.noise else f"hide pixels instead with --noise {UNKNOWN}"
     tell(console, f"noise: {described(seen)}, as the pictures show ({mend})")
     return seen

@@ -49,6 +49,10 @@ Checkpoint = Annotated[
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from --checkpoint.", metavar="", rich_help_panel=LEARN)]
 Seconds = Annotated[float | None, typer.Option(help="Time to train for at most.", min=0, metavar="X", rich_help_panel=LEARN)]
+SaveModel = Annotated[Path | None, typer.Option(help="Keep the model in this folder.", metavar="FOLDER", rich_help_panel=LEARN)]
+OverwriteModel = Annotated[
+    bool, typer.Option("--overwrite", help="Replace a model that is already at --save.", metavar="", rich_help_panel=LEARN)
+]
 PictureSteps = Annotated[int | None, typer.Option(help="Training steps. Default: 5000.", min=1, metavar="N", rich_help_panel=LEARN)]
 SEEN, MANY = 32, 1000  # pixels of the shorter side of a picture on a sheet, and how many are made larger
 FLAT = (".csv", ".tsv", ".parquet")

@@ -39,10 +39,8 @@ def translate(
             rich_help_panel=_LEARN,
         ),
     ] = None,
-    save: Annotated[Path | None, typer.Option(help="Keep the model in this folder.", metavar="FOLDER", rich_help_panel=_LEARN)] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a model that is already at --save.", metavar="", rich_help_panel=_LEARN)
-    ] = False,
+    save: kit.SaveModel = None,
+    overwrite: kit.OverwriteModel = False,
     checkpoint: kit.Checkpoint = None,
     resume: kit.Resume = False,
     steps: Annotated[

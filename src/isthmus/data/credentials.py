@@ -14,7 +14,7 @@ from typing import Any
 
 from PIL import Image
 
-from isthmus.data.provenance import SOURCE_TYPES, TRAINED, Provenance
+from isthmus.data.provenance import TRAINED, Provenance, term
 from isthmus.errors import DataError
 from isthmus.extras import require
 
@@ -109,7 +109,8 @@ class _Pen:
         Image.new("L", (1, 1)).save(picture, "PNG")
         picture.seek(0)
         signed = BytesIO()
-        self._builder(Provenance(TRAINED)).sign(self.signer, "image/png", picture, signed)
+        with self._builder(Provenance(TRAINED)) as builder:
+            builder.sign(self.signer, "image/png", picture, signed)
         signed.seek(0)
         with self.c2pa.Reader("image/png", signed) as reader:
             problems = _problems(json.loads(reader.json()))
@@ -274,11 +275,10 @@ def _algorithm(key: bytes, path: str | os.PathLike[str]) -> str:
 
 
 def _manifest(made: Provenance) -> dict[str, Any]:
-    address = made.source_type if "/" in made.source_type else SOURCE_TYPES + made.source_type
     name, _, version = made.software.rpartition(" ") if " " in made.software else (made.software or "isthmus", "", "")
     agent = {"name": name, **({"version": version} if version else {})}
     told = {key: getattr(made, entry) for entry, key in _KEPT.items() if getattr(made, entry)}
-    action = {"action": "c2pa.created", "digitalSourceType": address, "softwareAgent": agent, "parameters": told}
+    action = {"action": "c2pa.created", "digitalSourceType": made.address, "softwareAgent": agent, "parameters": told}
     return {"claim_generator_info": [agent], "assertions": [{"label": _ACTIONS[0], "data": {"actions": [action]}}]}
 
 
@@ -301,9 +301,10 @@ def _told(manifest: dict[str, Any]) -> Provenance | None:
     actions: list[dict[str, Any]] = [action for entry in labelled for action in entry.get("data", {}).get("actions", [])]
     for action in actions:
         if action.get("digitalSourceType"):
-            kind = str(action["digitalSourceType"]).split("/digitalsourcetype/")[-1].strip("/")
             kept: dict[str, Any] = action.get("parameters") or {}
-            return Provenance(kind, _software(action), **{entry: str(kept.get(key, "")) for entry, key in _KEPT.items()})
+            return Provenance(
+                term(str(action["digitalSourceType"])), _software(action), **{entry: str(kept.get(key, "")) for entry, key in _KEPT.items()}
+            )
     return None
 
 

@@ -88,10 +88,20 @@ class Provenance:
         """The source type in words."""
         return MEANINGS.get(self.source_type, self.source_type)
 
+    @property
+    def address(self) -> str:
+        """The address of the source type."""
+        return self.source_type if "/" in self.source_type else SOURCE_TYPES + self.source_type
+
     def to_xmp(self) -> bytes:
         """Return the entries as an XMP packet."""
-        address = self.source_type if "/" in self.source_type else SOURCE_TYPES + self.source_type
-        told = {"source_type": address, "software": self.software, "system": self.system, "model": self.model, "operation": self.operation}
+        told = {
+            "source_type": self.address,
+            "software": self.software,
+            "system": self.system,
+            "model": self.model,
+            "operation": self.operation,
+        }
         meta = ElementTree.Element("x:xmpmeta", {"xmlns:x": "adobe:ns:meta/"})
         rdf = ElementTree.SubElement(meta, "rdf:RDF", {"xmlns:rdf": _NAMESPACES["rdf"]})
         declared = {f"xmlns:{name}": address for name, address in _NAMESPACES.items() if name != "rdf"}
@@ -113,8 +123,12 @@ class Provenance:
         found = {name: _entry(root, entry) for name, entry in _ENTRIES.items()}
         if not found["source_type"]:
             return None
-        parts = found["source_type"].split("/digitalsourcetype/")
-        return cls(**{**found, "source_type": parts[-1].strip("/") or found["source_type"]})
+        return cls(**{**found, "source_type": term(found["source_type"])})
+
+
+def term(address: str) -> str:
+    """Return the term of IPTC's list that an address names, or the address if it names none."""
+    return address.split("/digitalsourcetype/")[-1].strip("/") or address
 
 
 def _plain(text: str) -> str:

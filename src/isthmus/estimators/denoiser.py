@@ -16,7 +16,7 @@ from isthmus.estimators.border import RandomState, draw_seed, require_fitted
 from isthmus.estimators.shown import Shown
 from isthmus.tasks.pictures.denoise import Settings, fit
 from isthmus.tasks.pictures.denoise_table import compare
-from isthmus.tasks.pictures.noise_levels import estimated_level, recognised
+from isthmus.tasks.pictures.noise_levels import estimated_level, recognised_level
 from isthmus.tasks.pictures.noises import make_noise
 
 Array = NDArray[Any]
@@ -117,10 +117,10 @@ class Denoiser(Shown, TransformerMixin, BaseEstimator):
         """
         if self.noise is None and (self.level, self.highest) != (None, None):
             raise ConfigError("level and highest say how strong a noise is: say which one (noise='gaussian', say), or leave them out")
-        kind, level, pictures = self.noise, self.level, as_pictures(X, "X") if self.alone else []
-        if self.alone and y is None:
-            kind = recognised(pictures) if kind is None else kind
-            level = estimated_level(kind, pictures) if kind is not None and level is None else level
+        kind, level = self.noise, self.level
+        if self.alone and y is None and level is None:
+            pictures = as_pictures(X, "X")
+            kind, level = (recognised_level(pictures) or (None, None)) if kind is None else (kind, estimated_level(kind, pictures))
         noise = None if kind is None else make_noise(kind, level, self.highest, self.clip)
         settings = Settings(
             widths=self.widths,
@@ -133,7 +133,7 @@ class Denoiser(Shown, TransformerMixin, BaseEstimator):
             seed=draw_seed(self.random_state),
             device=self.device,
         )
-        self.restorer_: Restorer = fit(X, y, noise=noise, alone=self.alone and noise is not None, settings=settings)
+        self.restorer_: Restorer = fit(X, y, noise=noise, alone=self.alone and (noise is not None or y is not None), settings=settings)
         return self
 
     def transform(self, X: Any) -> Any:

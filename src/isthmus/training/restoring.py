@@ -27,8 +27,9 @@ from isthmus.training.picture_loss import PictureLoss
 from isthmus.training.world import choose_device
 
 EVALUATIONS = 10
+UNLIMITED = 1 << 40  # steps of a training that only its time ends
 TWICE, FORGOTTEN = 2.0, 0.01  # of the usual length of a gradient; share of it that is forgotten at each step
-__all__ = ["EVALUATIONS", "PictureLoss", "fit_restorer", "quick_precision"]
+__all__ = ["EVALUATIONS", "UNLIMITED", "PictureLoss", "fit_restorer", "quick_precision"]
 
 
 def quick_precision() -> str:

@@ -27,7 +27,7 @@ from isthmus.training import Callback, TrainingConfig, choose_device
 from isthmus.training.crops import Crops, Draw, Lesson, Picture, blind_spots, more_noise, thinned
 from isthmus.training.features import fit_features
 from isthmus.training.history import Row
-from isthmus.training.restoring import EVALUATIONS, PictureLoss, fit_restorer, quick_precision
+from isthmus.training.restoring import EVALUATIONS, UNLIMITED, PictureLoss, fit_restorer, quick_precision
 
 Array = NDArray[Any]
 SMALL = 40  # pixels: pictures up to this size are learned from whole, with a shallow network
@@ -127,7 +127,7 @@ def settle(settings: Settings, pictures: Sequence[Picture]) -> Settings:
         settings,
         widths=settings.widths or ((64, 128) if small else (48, 96, 192)),
         batch=settings.batch or (32 if small else 8),
-        steps=settings.steps or (STEPS if settings.seconds is None else 1 << 40),
+        steps=settings.steps or (STEPS if settings.seconds is None else UNLIMITED),
         turns=settings.turns or ("mirror" if smallest <= settings.crop else "all"),
         held_out=(0.05 if len(pictures) >= ENOUGH else 0.0) if settings.held_out is None else settings.held_out,
         precision=settings.precision or quick_precision(),

@@ -134,7 +134,10 @@ def estimated_level(name: str, pictures: Sequence[Array]) -> float:
     """
     if name not in ("gaussian", "poisson"):
         raise ConfigError(f"the level of {name} noise is not seen in noisy pictures: leave out the noise's name (pixels are then hidden)")
-    blocks = _blocks(_some(pictures))
+    return _level(name, _blocks(_some(pictures)))
+
+
+def _level(name: str, blocks: _Blocks) -> float:
     if not blocks.details.size:
         raise DataError("pictures that are one pixel high or wide show no noise. Leave them out, or say its level (command line: --level)")
     calm = blocks.inside(name == "poisson")
@@ -172,7 +175,22 @@ def recognised(pictures: Sequence[Array]) -> str | None:
     ('gaussian', 'poisson')
     >>> recognised(grey * (1 + 0.1 * random.normal(size=grey.shape)))
     """
+    return _recognised(_blocks(_some(pictures)))
+
+
+def recognised_level(pictures: Sequence[Array]) -> tuple[str, float] | None:
+    """Return noise that is `recognised` with its `estimated_level`, at one look.
+
+    Examples
+    --------
+    >>> recognised_level(np.zeros((9, 16, 16, 1)))
+    """
     blocks = _blocks(_some(pictures))
+    name = _recognised(blocks)
+    return None if name is None else (name, _level(name, blocks))
+
+
+def _recognised(blocks: _Blocks) -> str | None:
     return next((name for name in ("gaussian", "poisson") if _is(blocks, name == "poisson")), None)
 
 

@@ -23,7 +23,7 @@ from isthmus.tasks.pictures.denoise import End, digest
 from isthmus.training import Callback, TrainingConfig
 from isthmus.training.history import Row
 from isthmus.training.picture_loss import PictureLoss
-from isthmus.training.restoring import EVALUATIONS, fit_restorer, quick_precision
+from isthmus.training.restoring import EVALUATIONS, UNLIMITED, fit_restorer, quick_precision
 from isthmus.training.swapping import SEEN, Critic, Lessons, SwapLoss, SwapTrainer
 
 Array = NDArray[Any]
@@ -175,7 +175,7 @@ def settle(settings: Settings, shape: Sequence[int]) -> Settings:
     return replace(
         settings,
         channels=settings.channels or (CHANNELS if halvings == len(CHANNELS) else FEWER[:halvings]),
-        steps=(STEPS if settings.seconds is None else 1 << 40) if settings.steps is None else settings.steps,
+        steps=(STEPS if settings.seconds is None else UNLIMITED) if settings.steps is None else settings.steps,
         ssim=settings.ssim if min(shape[:2]) >= WINDOW else 0.0,
         precision=settings.precision or quick_precision(),
     )

@@ -19,7 +19,7 @@ from isthmus.nn import Answers, materialise
 from isthmus.tasks.pictures.denoise import End
 from isthmus.training import Callback, TrainingConfig
 from isthmus.training.crops import Draw, Lesson
-from isthmus.training.restoring import fit_restorer
+from isthmus.training.restoring import UNLIMITED, fit_restorer
 
 Array = NDArray[Any]
 BATCH, STEPS = 128, 3000
@@ -172,7 +172,7 @@ def _lessons(x: torch.Tensor, y: torch.Tensor) -> Draw:
 
 
 def _training(settings: RowSettings) -> TrainingConfig:
-    steps = settings.steps or (STEPS if settings.seconds is None else 1 << 40)
+    steps = settings.steps or (STEPS if settings.seconds is None else UNLIMITED)
     return TrainingConfig(
         steps=steps,
         seconds=settings.seconds,
